@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * heddle/exec.h - replacing the process image, and the lock that keeps it
+ * apart from thread creation.
+ *
+ * Linux fails clone with EAGAIN while a sibling is in execve, and drops a
+ * set-user-ID program's privilege if a thread is created during it
+ * (golang/go#18146, #19546).  Creation holds the exec lock shared, exec
+ * exclusively.  The runtime's own creations do so by themselves.
+ */
+#ifndef HEDDLE_EXEC_H
+#define HEDDLE_EXEC_H
+
+#include <heddle/base.h>
+
+HD_BEGIN_DECLS
+
+/* execve(2) under the exclusive exec lock.  Returns only on failure: a negative errno. */
+HD_API int hd_execve(const char *path, char *const argv[], char *const envp[]);
+
+/*
+ * The lock itself, for code that creates threads or processes by other means.
+ * Usable from any thread of the process, with or without a running runtime.
+ * Blocks the OS thread, for as long as clones (or an exec) in flight take.
+ */
+HD_API void hd_exec_read_lock(void);
+HD_API void hd_exec_read_unlock(void);
+HD_API void hd_exec_write_lock(void);
+HD_API void hd_exec_write_unlock(void);
+
+HD_END_DECLS
+#endif

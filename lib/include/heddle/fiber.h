@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/* heddle/fiber.h - starting, joining and ending fibers. */
+#ifndef HEDDLE_FIBER_H
+#define HEDDLE_FIBER_H
+
+#include <heddle/base.h>
+
+HD_BEGIN_DECLS
+
+struct hd_fiber;
+
+struct hd_fiber_attr {
+	size_t size;		/* sizeof(struct hd_fiber_attr) */
+	const char *name;	/* copied, at most 15 bytes kept; NULL: none */
+	unsigned int flags;	/* 0 */
+};
+
+/*
+ * Start a fiber that runs fn(arg).  With f the fiber is joinable and hd_join
+ * or hd_detach must follow; with f NULL it is detached.  Never blocks.  Call
+ * from a fiber (also one on a foreign thread inside hd_call).  -ENOMEM.
+ */
+HD_API int hd_go(struct hd_fiber **f, void *(*fn)(void *arg), void *arg);
+HD_API int hd_go_attr(struct hd_fiber **f, void *(*fn)(void *arg), void *arg,
+		      const struct hd_fiber_attr *attr);
+
+/* Wait for f to end, store what it returned in *ret (may be NULL), free f. Blocks. */
+HD_API int hd_join(struct hd_fiber *f, void **ret);
+
+/* Nobody will join f: it is freed when it ends. */
+HD_API int hd_detach(struct hd_fiber *f);
+
+/* End the calling fiber as if its function had returned ret. */
+HD_API void hd_exit(void *ret) __attribute__((noreturn));
+
+/* Let other fibers run; the caller goes to the end of the queue. */
+HD_API void hd_yield(void);
+
+/* Park the calling fiber for at least ns nanoseconds. */
+HD_API int hd_sleep(uint64_t ns);
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+HD_API uint64_t hd_now(void);
+
+/* The calling fiber, NULL outside; its number, 0 outside; its name, "" if none. */
+HD_API struct hd_fiber *hd_self(void);
+HD_API uint64_t hd_fiber_id(const struct hd_fiber *f);
+HD_API int hd_set_name(const char *name);
+
+HD_END_DECLS
+#endif
