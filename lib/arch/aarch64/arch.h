@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/* aarch64: see arch/x86_64/arch.h for what each of these promises. */
+#ifndef HEDDLE_ARCH_H
+#define HEDDLE_ARCH_H
+
+#include <stdint.h>
+
+struct hd_machine;
+
+struct hd_ctx {
+	uintptr_t pc, sp, fp;
+};
+
+void hd_ctx_start(void);
+
+static inline void hd_ctx_make(struct hd_ctx *c, void *top, void (*entry)(void *arg))
+{
+	c->pc = (uintptr_t)hd_ctx_start;
+	c->sp = (uintptr_t)top & ~(uintptr_t)15;
+	c->fp = (uintptr_t)entry;
+}
+
+static inline __attribute__((always_inline)) void *hd_switch(struct hd_ctx *from,
+							     struct hd_ctx *to, void *arg)
+{
+	register struct hd_ctx *x0 __asm__("x0") = from;
+	register struct hd_ctx *x1 __asm__("x1") = to;
+	register void *x2 __asm__("x2") = arg;
+
+	__asm__ volatile(
+		"adr	x9, 1f\n\t"
+		"mov	x10, sp\n\t"
+		"stp	x9, x10, [x0]\n\t"
+		"str	x29, [x0, #16]\n\t"
+		"ldp	x16, x10, [x1]\n\t"
+		"ldr	x29, [x1, #16]\n\t"
+		"mov	sp, x10\n\t"
+		"br	x16\n"
+		"1:\n\t"
+		"hint	#36\n\t"		/* bti j */
+		: "+r"(x0), "+r"(x1), "+r"(x2)
+		:
+		: "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14",
+		  "x15", "x16", "x17", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26",
+		  "x27", "x28", "x30", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8",
+		  "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19",
+		  "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30",
+		  "v31", "memory", "cc");
+	return x2;
+}
+
+static inline struct hd_machine *hd_this_machine(void)
+{
+	struct hd_machine *m;
+	uintptr_t off;
+
+	__asm__ volatile("mrs	%0, tpidr_el0\n\t"
+			 "adrp	%1, :gottprel:hd_tls_machine\n\t"
+			 "ldr	%1, [%1, #:gottprel_lo12:hd_tls_machine]\n\t"
+			 "ldr	%0, [%0, %1]" : "=&r"(m), "=&r"(off));
+	return m;
+}
+
+static inline void hd_cpu_relax(void)
+{
+	__asm__ volatile("yield");
+}
+
+void hd_blank_leave(uintptr_t *sp);
+long hd_blank_clone(unsigned long flags, uintptr_t sp, void *parent_tid, void *child_tid,
+		    uintptr_t tls);
+long hd_template_park(int fd, unsigned long request, void *arg);
+
+static inline uintptr_t hd_tls_base(void)
+{
+	uintptr_t base;
+
+	__asm__("mrs	%0, tpidr_el0" : "=r"(base));
+	return base;
+}
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * x86_64: the context switch, the machine pointer, and the two ways a thread
+ * comes to life a second time.  Nothing else in lib/ knows the machine.
+ */
+#ifndef HEDDLE_ARCH_H
+#define HEDDLE_ARCH_H
+
+#include <stdint.h>
+
+struct hd_machine;
+
+/* Where a context goes on.  A debugger finds a parked fiber by these words. */
+struct hd_ctx {
+	uintptr_t pc, sp, fp;
+};
+
+/* Contexts made by hd_ctx_make begin here, with the function in fp (switch.S). */
+void hd_ctx_start(void);
+
+/* A context that calls entry(arg) on the stack below top, arg given by the first switch to it. */
+static inline void hd_ctx_make(struct hd_ctx *c, void *top, void (*entry)(void *arg))
+{
+	c->pc = (uintptr_t)hd_ctx_start;
+	c->sp = (uintptr_t)top & ~(uintptr_t)15;
+	c->fp = (uintptr_t)entry;
+}
+
+/*
+ * Leave for `to`, save where to come back in `from`; returns, in whoever
+ * switches back, the arg given there.
+ *
+ * Inline, with every register but sp and fp declared lost, so the compiler
+ * saves just what is live here; and it ends in an indirect jump without a call
+ * having been made, so the return predictor stays right for the callers' own
+ * returns (a `ret` to another stack mispredicts every time, 4-5 times the
+ * cost).  The idea: Photon's "Stackful Coroutine Made Fast".  MXCSR and the
+ * x87 control word are the psABI's business of the callee and stay as they are.
+ */
+static inline __attribute__((always_inline)) void *hd_switch(struct hd_ctx *from,
+							     struct hd_ctx *to, void *arg)
+{
+	__asm__ volatile(
+		"leaq	1f(%%rip), %%rax\n\t"
+		"movq	%%rax, 0(%%rdi)\n\t"
+		"movq	%%rsp, 8(%%rdi)\n\t"
+		"movq	%%rbp, 16(%%rdi)\n\t"
+		"movq	8(%%rsi), %%rsp\n\t"
+		"movq	16(%%rsi), %%rbp\n\t"
+		"jmp	*0(%%rsi)\n"
+		"1:\n\t"
+		"endbr64"
+		: "+D"(from), "+S"(to), "+d"(arg)
+		:
+		: "rax", "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+		  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+		  "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
+#ifdef __AVX512F__
+		  "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23",
+		  "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31",
+		  "k1", "k2", "k3", "k4", "k5", "k6", "k7",
+#endif
+		  "memory", "cc");
+	return arg;
+}
+
+/*
+ * The machine this code runs on.  Volatile, and by its own code sequence: a
+ * fiber may come back from any switch on another thread, and a compiler would
+ * be free to remember a thread-local's address across it.
+ */
+static inline struct hd_machine *hd_this_machine(void)
+{
+	struct hd_machine *m;
+
+	__asm__ volatile("movq	hd_tls_machine@gottpoff(%%rip), %0\n\t"
+			 "movq	%%fs:(%0), %0" : "=r"(m));
+	return m;
+}
+
+static inline void hd_cpu_relax(void)
+{
+	__builtin_ia32_pause();
+}
+
+/*
+ * Blanks (switch.S).  hd_blank_leave saves the caller's registers below *sp
+ * and ends its kernel task; it returns in the task that a clone started with
+ * that stack pointer: by hd_blank_clone, or in the module by
+ * hd_template_park, whose system call returns a second time in the child.
+ * Both return like the system call does, in the caller.
+ */
+void hd_blank_leave(uintptr_t *sp);
+long hd_blank_clone(unsigned long flags, uintptr_t sp, void *parent_tid, void *child_tid,
+		    uintptr_t tls);
+long hd_template_park(int fd, unsigned long request, void *arg);
+
+/* The calling thread's TLS base, as clone wants it. */
+static inline uintptr_t hd_tls_base(void)
+{
+	uintptr_t base;
+
+	__asm__("movq	%%fs:0, %0" : "=r"(base));
+	return base;
+}
+
+#endif
