@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The heddle authors
+#
+# run.py - runs the contenders in turn, prints the table, writes the JSON; see
+# the Makefile's head.  run.py [--vm KERNEL...]; environment: O, BENCH, QUICK,
+# SAMPLES, MISSING.
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+
+import suite
+
+O = os.environ["O"]
+DIR = os.path.join(O, "bench")
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+WANTED = os.environ.get("BENCH", "").split()
+QUICK = os.environ.get("QUICK") not in (None, "", "0")
+VM_DIR = "/dev/shm/bench"  # the guest's memory: its root is another machine's disk
+
+
+def samples(row):
+    if os.environ.get("SAMPLES"):
+        return int(os.environ["SAMPLES"])
+    return 3 if QUICK else row.samples or 9
+
+
+def selected(rows):
+    rows = [r for r in rows if not WANTED or any(f in WANTED for f in r.figures)]
+    for r in rows:
+        r.commands = {k: c for k, c in r.commands.items()
+                      if k == "heddle" or os.path.exists(os.path.join(DIR, c.split()[0]))}
+        r.runs = {k: [] for k in r.commands}
+        r.failed = {}
+    return rows
+
+
+def numbers(text):
+    return [float(w) for w in text.split()]
+
+
+def warn(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+# --- here -----------------------------------------------------------------------
+
+
+def once(row, who):
+    command = row.commands[who].split()
+    command[0] = os.path.join(DIR, command[0])
+    try:
+        p = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    except subprocess.TimeoutExpired:
+        row.failed[who] = "no end after 120 s"
+        return None
+    except OSError as e:
+        row.failed[who] = e.strerror
+        return None
+    if p.stderr:
+        warn(p.stderr.rstrip())
+    if p.returncode:
+        row.failed[who] = f"ended with status {p.returncode}"
+        return None
+    return numbers(p.stdout)
+
+
+def run_here(rows):
+    for row in rows:
+        for turn in range(samples(row) + 1):
+            for who in row.commands:
+                if who in row.failed:
+                    continue
+                v = once(row, who)
+                if v and turn:  # the first turn warms up
+                    row.runs[who].append(v)
+        show(row, "ns")
+
+
+# --- in the instruction-counting machine ------------------------------------------
+
+
+def vm_script(rows):
+    """All turns as one shell script; what it prints is read by vm_output."""
+    programs = sorted({c.split()[0] for r in rows for c in r.commands.values()} | {"tiny"})
+    yield "#!/bin/sh"
+    yield f"mkdir -p {VM_DIR}"
+    for p in programs:
+        yield f"cp {DIR}/{p} {VM_DIR}/ 2>/dev/null"
+    for i, row in enumerate(rows):
+        for turn in range(samples(row)):
+            for who, command in row.commands.items():
+                yield f'echo "@ {i} {turn} {who}"'
+                yield f'timeout 600 {VM_DIR}/{command} || echo "@ failed $?"'
+
+
+def vm_output(rows, text):
+    row = who = None
+    for line in text.splitlines():
+        w = line.split()
+        if w[:2] == ["@", "failed"]:
+            row.failed[who] = f"ended with status {w[2]}"
+        elif w[:1] == ["@"]:
+            row, who = rows[int(w[1])], w[3]
+        else:
+            try:
+                row.runs[who].append(numbers(line))
+            except (ValueError, AttributeError):
+                warn(line)
+
+
+def run_vm(kernel, rows):
+    for r in rows:
+        r.params["kernel"] = kernel
+    script = os.path.join(DIR, f"vm-{kernel}.sh")
+    with open(script, "w", encoding="ascii") as f:
+        f.write("\n".join(vm_script(rows)) + "\n")
+    p = subprocess.run(
+        [os.path.join(TOP, "tests/vm/vm.sh"), "-k", kernel, "-M", "heddle", "-m", "3G",
+         "-t", "3000", "--", "sh", script],
+        env={**os.environ, "ICOUNT": "1"}, stdout=subprocess.PIPE, text=True, check=False)
+    vm_output(rows, p.stdout)
+    if p.returncode:
+        warn(f"bench-vm: kernel {kernel}: vm.sh ended with status {p.returncode}")
+    for r in rows:
+        show(r, "insn")
+    return p.returncode
+
+
+# --- results ----------------------------------------------------------------------
+
+
+def number(v):
+    return f"{v:,.0f}" if v >= 1000 else f"{v:.3g}" if v < 100 else f"{v:.0f}"
+
+
+def line(*cells):
+    name, params, heddle, peer, value, ratio, unit = cells
+    print(f"{name:<16} {params:<24} {heddle:>12}  {peer:<12} {value:>12} {ratio:>8}  {unit}",
+          flush=True)
+
+
+def results(row, unit):
+    """One JSON object for each figure and peer that both have."""
+    for i, name in enumerate(row.figures):
+        if WANTED and name not in WANTED:
+            continue
+        mine = [v[i] for v in row.runs["heddle"]]
+        for peer, runs in row.runs.items():
+            theirs = [v[i] for v in runs]
+            if peer == "heddle" or not mine or not theirs:
+                continue
+            h, p = statistics.median(mine), statistics.median(theirs)
+            yield {"name": name, "params": row.params, "peer": peer, "heddle": h,
+                   "peer_value": p, "ratio": round(h / p, 4), "unit": unit,
+                   "better": "lower", "runs": [list(x) for x in zip(mine, theirs)]}
+
+
+def show(row, unit):
+    params = " ".join(f"{k}={v}" for k, v in row.params.items())
+    for i, name in enumerate(row.figures):
+        if WANTED and name not in WANTED:
+            continue
+        median = {k: statistics.median(v[i] for v in runs) for k, runs in row.runs.items() if runs}
+        h = median.get("heddle")
+        head = [name, params, number(h) if h else "-"]
+        for peer in row.runs:
+            if peer == "heddle":
+                continue
+            p = median.get(peer)
+            line(*head, peer, number(p) if p else "-", f"{h / p:.3f}" if h and p else "-", unit)
+            head = ["", "", ""]
+    for who, why in row.failed.items():
+        warn(f"bench: {row.commands[who]}: {why}")
+
+
+def main():
+    kernels = sys.argv[2:] if sys.argv[1:2] == ["--vm"] else []
+    print(f"# {suite.machine()}")
+    if os.environ.get("MISSING"):
+        print(f"# left out, package not installed: {os.environ['MISSING']}")
+    line("benchmark", "params", "heddle", "peer", "value", "ratio", "unit")
+    done, status = [], 0
+    if kernels:
+        for kernel in kernels:
+            rows = selected(suite.vm())
+            status |= run_vm(kernel, rows)
+            done += rows
+    else:
+        done = selected(suite.host())
+        run_here(done)
+    unit = "insn" if kernels else "ns"
+    path = os.path.join(O, "bench-vm.json" if kernels else "bench.json")
+    with open(path, "w", encoding="ascii") as f:
+        entries = [json.dumps(e) for r in done for e in results(r, unit)]
+        f.write("[\n" + ",\n".join(entries) + "\n]\n")
+    return 1 if status or any(r.failed for r in done) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

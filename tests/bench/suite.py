@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The heddle authors
+#
+# suite.py - what is measured: for each benchmark heddle's command, its peers'
+# commands, and which of the figures they print it is.
+
+import platform
+import re
+import subprocess
+
+
+def go_version():
+    try:
+        out = subprocess.run(["go", "version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "go"
+    m = re.search(r"go(\d+\.\d+)", out)
+    return "go" + m.group(1) if m else "go"
+
+
+class Row:
+    """One set of contenders that take turns.  figures: what the printed
+    numbers are called, in order.  peers: command lines, by the peer's name."""
+
+    def __init__(self, figures, params, heddle, peers, samples=None):
+        self.figures = figures if isinstance(figures, list) else [figures]
+        self.params = params
+        self.commands = {"heddle": heddle, **peers}
+        self.samples = samples
+
+
+GO = go_version()
+
+
+def threads(name, procs, floor=None, pthread=None, args="", **peers):
+    """A row whose programs are called NAME_CONTENDER and take procs=."""
+    arg = f"procs={procs}{args}"
+    commands = {k: f"{name}_{k} {arg}" for k in peers}
+    commands = {GO if k == "go" else k: v for k, v in commands.items()}
+    if floor:
+        commands["floor"] = f"{floor} {arg}"
+    if pthread:
+        commands["pthread"] = f"{pthread} {arg}"
+    return Row(name, {"procs": procs}, f"{name}_heddle {arg}", commands)
+
+
+SPAWN = ["spawn_held", "spawn_whole", "spawn_call"]
+
+
+def spawn(rss, fds, n, fork_n, samples, extra=""):
+    mib = {"0": 0, "1G": 1024}[rss]
+    arg = f"rss={mib} fds={fds} n="
+    return Row(SPAWN, {"rss": rss, "fds": fds}, f"spawn_heddle {arg}{n}{extra}", {
+        "floor": f"spawn_floor {arg}{n}",
+        "vfork": f"spawn_vfork {arg}{n}",
+        "posix_spawn": f"spawn_posix_spawn {arg}{n}",
+        "fork": f"spawn_fork {arg}{fork_n}",
+    }, samples)
+
+
+def host():
+    """The table of `make bench`."""
+    yield Row("switch", {}, "switch_heddle", {
+        "floor": "switch_floor", "boost": "switch_boost", "ucontext": "switch_ucontext"})
+    yield threads("yield", 1, go=1, boost=1, st=1, pthread="yield_pthread")
+    yield threads("go_join", 1, go=1, boost=1, boost_fiber=1, st=1, pthread="go_join_pthread")
+    yield threads("go_join", 2, go=1, pthread="go_join_pthread")
+    yield threads("go_many", 1, go=1)
+    yield threads("go_many", 2, go=1)
+    yield threads("chan_pingpong", 1, go=1, boost=1, pthread="chan_pingpong_pthread")
+    yield threads("chan_pingpong", 2, go=1, boost=1, pthread="chan_pingpong_pthread")
+    yield Row("foreign_call", {}, "foreign_call_heddle", {
+        "floor": "foreign_call_floor", GO: "foreign_call_go"})
+    yield Row("locked_pingpong", {}, "chan_pingpong_heddle locked=1", {
+        "floor": "locked_pingpong_floor", GO: "chan_pingpong_go locked=1",
+        "pthread": "chan_pingpong_pthread"})
+    yield Row("clean_clone", {}, "clean_clone_heddle", {
+        GO: "clean_clone_go", "pthread": "clean_clone_pthread"})
+    yield Row("machine_start", {}, "machine_start_heddle", {
+        "floor": "machine_start_floor", GO: "machine_start_go", "pthread": "go_join_pthread"})
+    yield spawn("0", 3, 500, 300, None)
+    yield spawn("0", 10000, 200, 200, None)
+    yield spawn("1G", 3, 300, 15, 5)
+    yield spawn("1G", 10000, 200, 15, 5)
+
+
+def vm():
+    """The table of `make bench-vm`: instructions, so a few turns are enough."""
+    for module in (1, 0):
+        m = {} if module else {"module": 0}
+        arg = f"module={module}"
+
+        def row(name, heddle, peers):
+            return Row(name, dict(m), f"{heddle} {arg}", peers, 3)
+
+        yield row("clean_clone", "clean_clone_heddle n=100", {
+            GO: "clean_clone_go n=100", "pthread": "clean_clone_pthread n=100"})
+        yield row("machine_start", "machine_start_heddle n=200", {
+            "floor": "machine_start_floor n=200", GO: "machine_start_go n=200",
+            "pthread": "go_join_pthread n=200"})
+        for rss, fds in (("0", 3), ("0", 10000), ("1G", 3)):
+            s = spawn(rss, fds, 30, 3 if rss == "1G" else 20, 3, f" {arg}")
+            s.params.update(m)
+            yield s
+    for rss, fds in (("0", 3), ("0", 10000), ("1G", 3)):
+        s = spawn(rss, fds, 30, 3 if rss == "1G" else 20, 3)
+        s.commands["heddle"] = s.commands["heddle"].replace("spawn_heddle", "spawn_ioctl")
+        s.params["via"] = "ioctl"
+        yield s
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
+        m = re.search(r"model name\s*: (.*)", f.read())
+    return f"{m.group(1) if m else platform.machine()}, Linux {platform.release()}"
