@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+#ifndef HD_HEDDLE_H
+#define HD_HEDDLE_H
+
+#include <linux/binfmts.h>
+#include <linux/fdtable.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/fs_struct.h>
+#include <linux/futex.h>
+#include <linux/ktime.h>
+#include <linux/list.h>
+#include <linux/mnt_namespace.h>
+#include <linux/ptrace.h>
+#include <linux/refcount.h>
+#include <linux/sched/task.h>
+#include <linux/spinlock.h>
+#include <linux/static_call.h>
+#include <linux/syscalls.h>
+#include <linux/wait.h>
+
+#include <linux/heddle.h>
+
+#define HD_MAX_ACTIONS		1024
+#define HD_MAX_RESULTS		65536	/* spawns in flight or unread, per context */
+
+/* Every architecture names its entry of setpgid(2) differently. */
+#if defined(CONFIG_X86_64)
+#define HD_SYS_SETPGID		__x64_sys_setpgid
+#elif defined(CONFIG_ARM64)
+#define HD_SYS_SETPGID		__arm64_sys_setpgid
+#elif defined(CONFIG_RISCV)
+#define HD_SYS_SETPGID		__riscv_sys_setpgid
+#else
+#define HD_SYS_SETPGID		hd_no_sys_setpgid
+#endif
+
+#define HD_FEAT_SPAWN_ANY						\
+	(HEDDLE_FEAT_SPAWN | HEDDLE_FEAT_SPAWN_FILES |			\
+	 HEDDLE_FEAT_SPAWN_CHDIR | HEDDLE_FEAT_SPAWN_SESSION)
+
+/*
+ * One per open file.  Belongs to the mm and the thread group that opened it.
+ *
+ * Locks: ctx->lock is the only lock of ours, a leaf: under it we touch the
+ * lists below and wake wait queues, nothing else.
+ */
+struct hd_ctx {
+	refcount_t refs;		/* the file; each spawned child until it reported */
+	struct mm_struct *mm;		/* mm_count only: we pin no address space */
+	struct pid *tgid;
+
+	spinlock_t lock;
+	struct list_head templates;	/* hd_template.node; lock */
+	struct list_head requests;	/* hd_request.node, unclaimed; lock */
+	struct list_head results;	/* hd_spawn.node, to be read; lock */
+	unsigned int parked;		/* lock */
+	unsigned int nr_requests;	/* on requests; lock */
+	unsigned int nr_spawns;		/* asynchronous, in flight or unread; lock */
+
+	wait_queue_head_t result_wait;
+	wait_queue_head_t exec_wait;	/* readers of the exec lock */
+
+	struct heddle_page *page;	/* made by the first mmap, lives as long as we */
+	unsigned long page_user;	/* where the last mmap put it */
+};
+
+/* main.c */
+void hd_ctx_put(struct hd_ctx *ctx);
+
+/* symbols.c: valid only where the feature bit says so */
+#define HD_SYMBOL(type, name, args, feat)	type hd_proto_##name args;
+#include "symbols.h"
+#undef HD_SYMBOL
+#define HD_SYMBOL(type, name, args, feat)				\
+	DECLARE_STATIC_CALL(hd_##name, hd_proto_##name);
+#include "symbols.h"
+#undef HD_SYMBOL
+
+extern u64 hd_features;
+extern bool hd_has_ptrace_may_access, hd_has_from_mnt_ns;
+void hd_symbols_init(void);
+
+static inline bool hd_has(u64 feature)
+{
+	return (hd_features & feature) == feature;
+}
+
+/* page.c */
+int hd_page_mmap(struct hd_ctx *ctx, struct vm_area_struct *vma);
+void hd_page_free(struct hd_ctx *ctx);
+int hd_exec_read_lock(struct hd_ctx *ctx);
+void hd_exec_read_unlock(struct hd_ctx *ctx);
+/* Statistics in the page: written by us, believed by nobody. */
+#define hd_page_add(ctx, field, n) do {					\
+	struct heddle_page *__p = READ_ONCE((ctx)->page);		\
+	if (__p)							\
+		atomic64_add(n, (atomic64_t *)&__p->field);		\
+} while (0)
+
+/* template.c */
+long hd_ioctl_template(struct hd_ctx *ctx, void *arg, void __user *uarg);
+long hd_ioctl_clone(struct hd_ctx *ctx, void *arg, void __user *uarg);
+long hd_ioctl_release(struct hd_ctx *ctx, void *arg, void __user *uarg);
+struct task_struct *hd_template_task(struct hd_ctx *ctx);
+void hd_templates_free(struct hd_ctx *ctx);
+
+/* spawn.c */
+long hd_ioctl_spawn(struct hd_ctx *ctx, void *arg, void __user *uarg);
+ssize_t hd_spawn_read(struct hd_ctx *ctx, char __user *buf, size_t len, bool nonblock);
+void hd_results_free(struct hd_ctx *ctx);
+void hd_spawn_drain(void);
+
+/* state.c */
+long hd_ioctl_state(struct hd_ctx *ctx, void *arg, void __user *uarg);
+void hd_state_init(void);
+
+/* As wait_event_killable(), but does not hold up a suspend. */
+#define hd_wait_killable(wq, cond) ({					\
+	int __ret = 0;							\
+	might_sleep();							\
+	if (!(cond))							\
+		__ret = ___wait_event(wq, cond,				\
+				      (TASK_KILLABLE | TASK_FREEZABLE), \
+				      0, 0, schedule());		\
+	__ret;								\
+})
+
+#endif /* HD_HEDDLE_H */

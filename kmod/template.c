@@ -1,0 +1,525 @@
+// SPDX-License-Identifier: GPL-2.0
+// SPDX-FileCopyrightText: 2026 The heddle authors
+/*
+ * Template threads: TEMPLATE, CLONE, RELEASE.
+ *
+ * A template parks here and clones on request in its own context, so that
+ * limits, audit, LSM, seccomp inheritance and ptrace see a clone by a thread
+ * in a known state and need no code of ours.  We do for a requester only what
+ * the template agreed to do for everybody who shares its memory.
+ *
+ * A request belongs to the requester and to whoever has it off the list; the
+ * template never touches the requester's stack.  Its states:
+ *
+ *	QUEUED --template takes it--> CLAIMED --cloned or failed--> DONE
+ *	   ^                             |
+ *	   +---- signal for template ----+
+ *
+ * and QUEUED -> DONE when no template is left.  Every change is made under
+ * ctx->lock; DONE is a release store after the result.
+ *
+ * A template that has to take a signal is AWAY: it returns to user space, by
+ * -ERESTARTSYS, and comes back.  It may die there without our being told (the
+ * kernel has no hook for that), so requesters look after it at intervals.
+ */
+#include <linux/cgroup.h>
+#include <linux/cred.h>
+#include <linux/freezer.h>
+#include <linux/path.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "heddle.h"
+
+#define HD_AWAY_POLL	(HZ / 10 ?: 1)	/* how often a requester looks for dead templates */
+#define HD_AWAY_LIMIT	20		/* so many times in a row, then it gives up */
+
+#define HD_CLONE_FLAGS	(HEDDLE_CLONE_SETTLS | HEDDLE_CLONE_PARENT_SETTID |	\
+			 HEDDLE_CLONE_CHILD_CLEARTID)
+
+/* What a thread may be confined by. */
+struct hd_bounds {
+	const struct cred *cred;
+	struct path root;
+	void *filter;			/* compared, never followed */
+	void *css_set;			/* the same */
+	int seccomp;
+	bool no_new_privs;
+};
+
+struct hd_template {
+	struct list_head node;		/* hd_ctx.templates */
+	struct task_struct *task;
+	enum { HD_AWAY, HD_IDLE, HD_BUSY } state;
+	bool released;
+	bool kick;			/* look at the requests, or at released */
+	u64 flags;
+	struct hd_bounds bounds;	/* as it parked; it cannot change while parked */
+	wait_queue_head_t wait;
+};
+
+struct hd_request {
+	refcount_t refs;
+	struct list_head node;		/* hd_ctx.requests while QUEUED */
+	enum { HD_QUEUED, HD_CLAIMED, HD_DONE } state;
+	int result;			/* tid or -errno */
+	struct hd_bounds bounds;
+	struct kernel_clone_args args;
+	wait_queue_head_t wait;
+};
+
+static void hd_bounds_get(struct hd_bounds *b)
+{
+	b->cred = get_current_cred();
+	get_fs_root(current->fs, &b->root);
+#ifdef CONFIG_SECCOMP
+	b->seccomp = current->seccomp.mode;
+#endif
+#ifdef CONFIG_SECCOMP_FILTER
+	b->filter = current->seccomp.filter;
+#endif
+#ifdef CONFIG_CGROUPS
+	b->css_set = rcu_access_pointer(current->cgroups);
+#endif
+	b->no_new_privs = task_no_new_privs(current);
+}
+
+static void hd_bounds_put(struct hd_bounds *b)
+{
+	path_put(&b->root);
+	put_cred(b->cred);
+}
+
+/*
+ * May @t clone for a requester with bounds @r?  Threads share one struct cred
+ * until one of them changes something, Landlock and LSM labels included, which
+ * cannot be compared otherwise: only the same cred counts as no confinement.
+ * The pid namespace cannot differ inside a thread group.
+ */
+static bool hd_may_serve(const struct hd_template *t, const struct hd_bounds *r)
+{
+	const struct hd_bounds *b = &t->bounds;
+
+	if (t->flags & HEDDLE_TEMPLATE_SERVE_CONFINED)
+		return true;
+	return r->cred == b->cred && path_equal(&r->root, &b->root) &&
+	       r->css_set == b->css_set &&
+	       (!r->seccomp || (r->seccomp == b->seccomp && r->filter == b->filter)) &&
+	       (!r->no_new_privs || b->no_new_privs);
+}
+
+static void hd_request_put(struct hd_request *req)
+{
+	if (!refcount_dec_and_test(&req->refs))
+		return;
+	hd_bounds_put(&req->bounds);
+	kfree(req);
+}
+
+static void hd_request_state(struct hd_request *req, int state)
+{
+	smp_store_release(&req->state, state);	/* pairs with the waits: result first */
+	wake_up(&req->wait);
+}
+
+/* Under ctx->lock, so that neither the template nor its record can go. */
+static void hd_template_kick(struct hd_template *t)
+{
+	WRITE_ONCE(t->kick, true);
+	wake_up(&t->wait);
+}
+
+static void hd_template_free(struct hd_template *t)
+{
+	hd_bounds_put(&t->bounds);
+	put_task_struct(t->task);
+	kfree(t);
+}
+
+void hd_templates_free(struct hd_ctx *ctx)
+{
+	struct hd_template *t, *next;
+
+	list_for_each_entry_safe(t, next, &ctx->templates, node)
+		hd_template_free(t);
+}
+
+static void hd_requests_fail(struct hd_ctx *ctx)
+{
+	struct hd_request *req, *next;
+
+	list_for_each_entry_safe(req, next, &ctx->requests, node) {
+		list_del_init(&req->node);
+		req->result = -EOWNERDEAD;
+		hd_request_state(req, HD_DONE);
+		/* Not the last one: a requester leaves a QUEUED request only by withdrawal. */
+		hd_request_put(req);
+	}
+	ctx->nr_requests = 0;
+}
+
+/*
+ * A template left, or is away: let the others look at what is queued; where
+ * there are none, nobody will ever serve it.
+ */
+static void hd_requests_pass_on(struct hd_ctx *ctx)
+{
+	struct hd_template *t;
+
+	if (list_empty(&ctx->requests))
+		return;
+	if (list_empty(&ctx->templates))
+		hd_requests_fail(ctx);
+	list_for_each_entry(t, &ctx->templates, node)
+		if (t->state == HD_IDLE)
+			hd_template_kick(t);
+}
+
+/* Templates that went away and died there.  Moved to @dead: freeing may sleep. */
+static void hd_templates_reap(struct hd_ctx *ctx, struct list_head *dead)
+{
+	struct hd_template *t, *next;
+
+	list_for_each_entry_safe(t, next, &ctx->templates, node)
+		if (t->state == HD_AWAY && (READ_ONCE(t->task->flags) & PF_EXITING))
+			list_move(&t->node, dead);
+	if (!list_empty(dead))
+		hd_requests_pass_on(ctx);
+}
+
+static void hd_templates_bury(struct list_head *dead)
+{
+	struct hd_template *t, *next;
+
+	list_for_each_entry_safe(t, next, dead, node)
+		hd_template_free(t);
+}
+
+/* ---- the template's side ---------------------------------------------- */
+
+/*
+ * Register the caller, or find it registered: a restarted system call.  Only
+ * the caller itself makes or frees its live record, so there is no race
+ * between looking and adding.
+ */
+static struct hd_template *hd_template_enter(struct hd_ctx *ctx, u64 flags)
+{
+	struct hd_template *t, *new;
+
+	new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
+	if (!new)
+		return NULL;
+	new->task = get_task_struct(current);
+	new->flags = flags;
+	init_waitqueue_head(&new->wait);
+	hd_bounds_get(&new->bounds);
+
+	spin_lock(&ctx->lock);
+	list_for_each_entry(t, &ctx->templates, node) {
+		if (t->task != current)
+			continue;
+		/* It may have changed its credentials while away. */
+		new->released = t->released;
+		list_replace(&t->node, &new->node);
+		goto out;
+	}
+	t = NULL;
+	list_add_tail(&new->node, &ctx->templates);
+out:
+	new->state = HD_BUSY;
+	ctx->parked++;
+	spin_unlock(&ctx->lock);
+	if (t)
+		hd_template_free(t);
+	hd_page_add(ctx, templates_parked, 1);
+	return new;
+}
+
+static void hd_template_leave(struct hd_ctx *ctx, struct hd_template *t)
+{
+	bool gone;
+
+	spin_lock(&ctx->lock);
+	gone = t->released || fatal_signal_pending(current);
+	if (gone)
+		list_del(&t->node);
+	else
+		t->state = HD_AWAY;
+	ctx->parked--;
+	hd_requests_pass_on(ctx);
+	spin_unlock(&ctx->lock);
+	hd_page_add(ctx, templates_parked, -1);
+	if (gone)
+		hd_template_free(t);
+}
+
+/* Take a request that @t may serve; where there is none, @t is idle. */
+static struct hd_request *hd_request_claim(struct hd_ctx *ctx, struct hd_template *t)
+{
+	struct hd_request *req = NULL, *r;
+
+	spin_lock(&ctx->lock);
+	t->kick = false;
+	t->state = HD_IDLE;
+	if (t->released)
+		goto out;
+	list_for_each_entry(r, &ctx->requests, node) {
+		if (!hd_may_serve(t, &r->bounds))
+			continue;
+		req = r;
+		list_del_init(&req->node);
+		ctx->nr_requests--;
+		req->state = HD_CLAIMED;
+		t->state = HD_BUSY;
+		break;
+	}
+out:
+	spin_unlock(&ctx->lock);
+	return req;
+}
+
+/* Serve one request.  -ERESTARTSYS: a signal has to be taken first. */
+static int hd_request_serve(struct hd_ctx *ctx, struct hd_template *t, struct hd_request *req)
+{
+	pid_t pid;
+
+	pid = static_call(hd_kernel_clone)(&req->args);
+	if (pid == -ERESTARTNOINTR) {
+		/* Nothing was cloned; back to where it came from. */
+		spin_lock(&ctx->lock);
+		list_add(&req->node, &ctx->requests);
+		ctx->nr_requests++;
+		hd_request_state(req, HD_QUEUED);
+		spin_unlock(&ctx->lock);
+		return -ERESTARTSYS;
+	}
+	if (pid > 0)
+		hd_page_add(ctx, clones, 1);
+	spin_lock(&ctx->lock);
+	req->result = pid;
+	hd_request_state(req, HD_DONE);
+	spin_unlock(&ctx->lock);
+	hd_request_put(req);
+	return 0;
+}
+
+long hd_ioctl_template(struct hd_ctx *ctx, void *arg, void __user *uarg)
+{
+	struct heddle_template *p = arg;
+	struct hd_request *req;
+	struct hd_template *t;
+	int err = 0;
+
+	if (!hd_has(HEDDLE_FEAT_CLONE))
+		return -EOPNOTSUPP;
+	if ((p->flags & ~HEDDLE_TEMPLATE_SERVE_CONFINED) ||
+	    p->reserved[0] || p->reserved[1] || p->reserved[2])
+		return -EINVAL;
+	t = hd_template_enter(ctx, p->flags);
+	if (!t)
+		return -ENOMEM;
+	while (!err) {
+		req = hd_request_claim(ctx, t);
+		if (req)
+			err = hd_request_serve(ctx, t, req);
+		else if (READ_ONCE(t->released))
+			err = -ESHUTDOWN;
+		else	/* interruptible: a sibling's exec or exit waits for us to go */
+			err = wait_event_freezable(t->wait, READ_ONCE(t->kick));
+	}
+	hd_template_leave(ctx, t);
+	return err;
+}
+
+long hd_ioctl_release(struct hd_ctx *ctx, void *arg, void __user *uarg)
+{
+	struct hd_template *t;
+
+	spin_lock(&ctx->lock);
+	list_for_each_entry(t, &ctx->templates, node) {
+		/* One that is away hears of it when it comes back. */
+		WRITE_ONCE(t->released, true);
+		hd_template_kick(t);
+	}
+	/* One that is busy serves what it has taken; the rest has no server now. */
+	hd_requests_fail(ctx);
+	spin_unlock(&ctx->lock);
+	return 0;
+}
+
+/* A template to compare with: parked if there is one, else one that is away. */
+struct task_struct *hd_template_task(struct hd_ctx *ctx)
+{
+	struct task_struct *task = NULL;
+	struct hd_template *t;
+
+	spin_lock(&ctx->lock);
+	list_for_each_entry(t, &ctx->templates, node) {
+		if (t->released)
+			continue;
+		task = t->task;
+		if (t->state != HD_AWAY)
+			break;
+	}
+	if (task)
+		get_task_struct(task);
+	spin_unlock(&ctx->lock);
+	return task;
+}
+
+/* ---- the requester's side --------------------------------------------- */
+
+static int hd_request_submit(struct hd_ctx *ctx, struct hd_request *req)
+{
+	struct hd_template *t, *to = NULL;
+	LIST_HEAD(dead);
+	int err = -ESRCH;
+
+	spin_lock(&ctx->lock);
+	hd_templates_reap(ctx, &dead);
+	list_for_each_entry(t, &ctx->templates, node) {
+		if (t->released)
+			continue;
+		if (!hd_may_serve(t, &req->bounds)) {
+			if (err)
+				err = -EPERM;
+			continue;
+		}
+		err = 0;
+		if (t->state == HD_IDLE && (!to || to->kick))
+			to = t;
+	}
+	if (!err) {
+		refcount_inc(&req->refs);
+		list_add_tail(&req->node, &ctx->requests);
+		ctx->nr_requests++;
+		/* All are busy or away: each looks at the list before it sleeps. */
+		if (to)
+			hd_template_kick(to);
+	}
+	spin_unlock(&ctx->lock);
+	hd_templates_bury(&dead);
+	return err;
+}
+
+/* True if the request was still queued: it is nobody's now. */
+static bool hd_request_withdraw(struct hd_ctx *ctx, struct hd_request *req)
+{
+	bool queued;
+
+	spin_lock(&ctx->lock);
+	queued = req->state == HD_QUEUED;
+	if (queued) {
+		list_del_init(&req->node);
+		ctx->nr_requests--;
+		hd_request_put(req);	/* the list's; ours is left */
+	}
+	spin_unlock(&ctx->lock);
+	return queued;
+}
+
+/* Is anybody there who may serve @req, at once or after the signal it takes? */
+static bool hd_request_has_server(struct hd_ctx *ctx, struct hd_request *req, int *away)
+{
+	struct hd_template *t;
+	bool here = false;
+	LIST_HEAD(dead);
+
+	spin_lock(&ctx->lock);
+	hd_templates_reap(ctx, &dead);
+	list_for_each_entry(t, &ctx->templates, node)
+		if (t->state != HD_AWAY && !t->released && hd_may_serve(t, &req->bounds))
+			here = true;
+	spin_unlock(&ctx->lock);
+	hd_templates_bury(&dead);
+	*away = here ? 0 : *away + 1;
+	return *away < HD_AWAY_LIMIT;
+}
+
+static int hd_request_wait(struct hd_ctx *ctx, struct hd_request *req)
+{
+	int away = 0;
+	long left;
+
+	for (;;) {
+		left = wait_event_freezable_timeout(req->wait,
+				smp_load_acquire(&req->state) != HD_QUEUED, HD_AWAY_POLL);
+		switch (smp_load_acquire(&req->state)) {
+		case HD_DONE:
+			return req->result;
+		case HD_CLAIMED:
+			/* It will be answered: only death leaves now. */
+			if (hd_wait_killable(req->wait,
+					     smp_load_acquire(&req->state) != HD_CLAIMED))
+				return -EINTR;
+			break;
+		case HD_QUEUED:
+			if (left < 0 && hd_request_withdraw(ctx, req))
+				return left;
+			if (!left && !hd_request_has_server(ctx, req, &away) &&
+			    hd_request_withdraw(ctx, req))
+				return -EOWNERDEAD;
+		}
+	}
+}
+
+static struct hd_request *hd_request_alloc(const struct heddle_clone *p)
+{
+	struct hd_request *req = kzalloc(sizeof(*req), GFP_KERNEL_ACCOUNT);
+
+	if (!req)
+		return NULL;
+	refcount_set(&req->refs, 1);
+	init_waitqueue_head(&req->wait);
+	INIT_LIST_HEAD(&req->node);
+	hd_bounds_get(&req->bounds);
+	req->args.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
+			  CLONE_THREAD | CLONE_SYSVSEM;
+	req->args.stack = p->stack;
+	if (p->flags & HEDDLE_CLONE_SETTLS) {
+		req->args.flags |= CLONE_SETTLS;
+		req->args.tls = p->tls;
+	}
+	if (p->flags & HEDDLE_CLONE_PARENT_SETTID) {
+		req->args.flags |= CLONE_PARENT_SETTID;
+		req->args.parent_tid = u64_to_user_ptr(p->parent_tid);
+	}
+	if (p->flags & HEDDLE_CLONE_CHILD_CLEARTID) {
+		req->args.flags |= CLONE_CHILD_CLEARTID;
+		req->args.child_tid = u64_to_user_ptr(p->child_tid);
+	}
+	return req;
+}
+
+long hd_ioctl_clone(struct hd_ctx *ctx, void *arg, void __user *uarg)
+{
+	struct heddle_clone __user *up = uarg;
+	struct heddle_clone *p = arg;
+	struct hd_request *req;
+	int err;
+
+	if (!hd_has(HEDDLE_FEAT_CLONE))
+		return -EOPNOTSUPP;
+	if ((p->flags & ~HD_CLONE_FLAGS) || p->reserved || !p->stack)
+		return -EINVAL;
+	/* An answer that cannot be given is better not earned. */
+	if (put_user(0, &up->tid))
+		return -EFAULT;
+	req = hd_request_alloc(p);
+	if (!req)
+		return -ENOMEM;
+	/* Here, not in the template: it must stay free to serve and to go. */
+	err = hd_exec_read_lock(ctx);
+	if (err)
+		goto out;
+	err = hd_request_submit(ctx, req);
+	if (!err)
+		err = hd_request_wait(ctx, req);
+	hd_exec_read_unlock(ctx);
+	if (err > 0)
+		err = put_user(err, &up->tid);
+out:
+	hd_request_put(req);
+	return err;
+}
