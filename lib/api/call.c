@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/* heddle/call.h */
+#include <errno.h>
+
+#include "core/extra.h"
+#include "core/runtime.h"
+#include "core/sched.h"
+#include "heddle/call.h"
+
+static void enter_call(struct hd_machine *m)
+{
+	struct hd_fiber *f = m->foreign;
+
+	m->depth = 1;
+	m->cur = f;
+	__atomic_store_n(&m->slot->in_runtime, 1, __ATOMIC_RELAXED);
+	atomic_fetch_add_explicit(&hd_rt.foreign_started, 1, memory_order_relaxed);
+	hd_wait_for_proc(m);
+	atomic_store_explicit(&f->state, HD_FIBER_RUNNING, memory_order_relaxed);
+	__atomic_store_n(&m->status->fiber, f->id, __ATOMIC_RELAXED);
+	hd_leave();
+}
+
+/* The processor goes back at once, not when a monitor notices (golang/go#57103). */
+static void leave_call(struct hd_machine *m)
+{
+	struct hd_proc *p;
+
+	hd_enter();
+	atomic_fetch_add_explicit(&hd_rt.foreign_ended, 1, memory_order_relaxed);
+	p = hd_machine_release(m);
+	m->depth = 0;
+	__atomic_store_n(&m->status->fiber, 0, __ATOMIC_RELAXED);
+	hd_machine_set_state(m, HD_MS_OUTSIDE);
+	hd_handoff(m, p);
+	__atomic_store_n(&m->slot->in_runtime, 0, __ATOMIC_RELEASE);
+	hd_active_dec_foreign();
+}
+
+int hd_call(void *(*fn)(void *arg), void *arg, void **ret)
+{
+	struct hd_machine *m = hd_this_machine();
+	void *r;
+
+	if (!fn)
+		return -EINVAL;
+	if (m && (!m->is_extra || m->depth)) {
+		r = fn(arg);		/* inside already */
+		goto out;
+	}
+	if (!hd_running())
+		return -EPERM;
+	/* seq_cst: counted before the phase is looked at (core/deadlock.c, finish) */
+	hd_active_inc();
+	if (atomic_load(&hd_rt.phase) != HD_PHASE_RUNNING) {
+		hd_active_dec_foreign();
+		return -ESHUTDOWN;
+	}
+	if (m && m->generation != hd_rt.generation) {
+		hd_extra_rebind_prepare();
+		m = NULL;
+	}
+	if (!m) {
+		m = hd_extra_bind();
+		if (!m) {
+			hd_active_dec_foreign();
+			return -ENOMEM;
+		}
+	}
+	hd_count(&hd_rt.count.foreign_calls);
+	enter_call(m);
+	r = fn(arg);
+	leave_call(m);
+out:
+	if (ret)
+		*ret = r;
+	return 0;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/* heddle/chan.h */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/poll.h"
+#include "core/runtime.h"
+#include "core/sched.h"
+#include "core/waitq.h"
+#include "heddle/chan.h"
+
+#define NOW	0u			/* deadline of the calls that do not wait */
+
+struct hd_chan {
+	uint32_t guard;
+	bool closed;
+	size_t elem, capacity;
+	size_t head, count;		/* ring: first element, elements */
+	struct hd_waitq senders, receivers;
+	char ring[];
+};
+
+int hd_chan_make(struct hd_chan **c, size_t elem, size_t capacity)
+{
+	size_t bytes;
+	struct hd_chan *new;
+
+	if (!c || __builtin_mul_overflow(elem, capacity, &bytes) || bytes > SIZE_MAX / 2)
+		return -EINVAL;
+	new = calloc(1, sizeof(*new) + bytes);
+	if (!new)
+		return -ENOMEM;
+	new->elem = elem;
+	new->capacity = capacity;
+	*c = new;
+	return 0;
+}
+
+void hd_chan_free(struct hd_chan *c)
+{
+	free(c);
+}
+
+size_t hd_chan_len(const struct hd_chan *c)
+{
+	return __atomic_load_n(&c->count, __ATOMIC_RELAXED);
+}
+
+static char *slot(struct hd_chan *c, size_t i)
+{
+	return c->ring + (c->head + i) % c->capacity * c->elem;
+}
+
+/* Under the guard: to a waiting receiver or into the ring.  -EAGAIN: neither is there. */
+static int put(struct hd_chan *c, const void *elem, struct hd_fiber **wake)
+{
+	struct hd_waiter *w;
+
+	if (c->closed)
+		return -EPIPE;
+	w = hd_waitq_claim(&c->receivers);
+	if (w) {
+		if (c->elem)
+			memcpy(w->elem, elem, c->elem);
+		*wake = hd_waiter_finish(w, 0);
+		return 0;
+	}
+	if (c->count == c->capacity)
+		return -EAGAIN;
+	if (c->elem)
+		memcpy(slot(c, c->count), elem, c->elem);
+	c->count++;
+	return 0;
+}
+
+/* Under the guard: from the ring, a waiting sender's element moving up, or from the sender. */
+static int get(struct hd_chan *c, void *elem, struct hd_fiber **wake)
+{
+	struct hd_waiter *w;
+
+	if (c->count) {
+		if (c->elem)
+			memcpy(elem, slot(c, 0), c->elem);
+		c->head = (c->head + 1) % c->capacity;
+		c->count--;
+		w = hd_waitq_claim(&c->senders);
+		if (w) {
+			if (c->elem)
+				memcpy(slot(c, c->count), w->elem, c->elem);
+			c->count++;
+			*wake = hd_waiter_finish(w, 0);
+		}
+		return 0;
+	}
+	w = hd_waitq_claim(&c->senders);
+	if (w) {
+		if (c->elem)
+			memcpy(elem, w->elem, c->elem);
+		*wake = hd_waiter_finish(w, 0);
+		return 0;
+	}
+	return c->closed ? -EPIPE : -EAGAIN;
+}
+
+static int transfer(struct hd_chan *c, void *elem, bool send, uint64_t deadline)
+{
+	struct hd_fiber *wake = NULL;
+	struct hd_waiter w;
+	int err;
+
+	if (!hd_enter())
+		return -EPERM;
+	hd_guard_lock(&c->guard);
+	err = send ? put(c, elem, &wake) : get(c, elem, &wake);
+	if (err == -EAGAIN && deadline != NOW) {
+		struct hd_waitq *q = send ? &c->senders : &c->receivers;
+
+		hd_waiter_init(&w, elem);
+		hd_waitq_push(q, &w);
+		hd_guard_unlock(&c->guard);
+		err = hd_waiter_wait(&w, &c->guard, q, deadline,
+				     send ? HD_WHY_SEND : HD_WHY_RECV, c);
+	} else {
+		hd_guard_unlock(&c->guard);
+		if (wake)
+			hd_ready(wake);
+	}
+	hd_leave();
+	return err;
+}
+
+int hd_chan_send(struct hd_chan *c, const void *elem)
+{
+	return transfer(c, (void *)(uintptr_t)elem, true, UINT64_MAX);
+}
+
+int hd_chan_recv(struct hd_chan *c, void *elem)
+{
+	return transfer(c, elem, false, UINT64_MAX);
+}
+
+int hd_chan_trysend(struct hd_chan *c, const void *elem)
+{
+	return transfer(c, (void *)(uintptr_t)elem, true, NOW);
+}
+
+int hd_chan_tryrecv(struct hd_chan *c, void *elem)
+{
+	return transfer(c, elem, false, NOW);
+}
+
+/* A deadline of 0 lies in the past like any other: one must still time out. */
+int hd_chan_send_until(struct hd_chan *c, const void *elem, uint64_t deadline)
+{
+	return transfer(c, (void *)(uintptr_t)elem, true, deadline ? deadline : 1);
+}
+
+int hd_chan_recv_until(struct hd_chan *c, void *elem, uint64_t deadline)
+{
+	return transfer(c, elem, false, deadline ? deadline : 1);
+}
+
+/* Wake all of q with -EPIPE; the fibers are collected on list. */
+static void refuse(struct hd_waitq *q, struct hd_fiber **list)
+{
+	struct hd_waiter *w;
+
+	while ((w = hd_waitq_claim(q))) {
+		struct hd_fiber *f = hd_waiter_finish(w, -EPIPE);
+
+		if (f) {
+			f->next = *list;
+			*list = f;
+		}
+	}
+}
+
+int hd_chan_close(struct hd_chan *c)
+{
+	struct hd_fiber *list = NULL, *f;
+
+	if (!hd_enter())
+		return -EPERM;
+	hd_guard_lock(&c->guard);
+	if (c->closed) {
+		hd_guard_unlock(&c->guard);
+		hd_leave();
+		return -EPIPE;
+	}
+	c->closed = true;
+	refuse(&c->receivers, &list);
+	refuse(&c->senders, &list);
+	hd_guard_unlock(&c->guard);
+	while ((f = list)) {
+		list = f->next;
+		hd_ready(f);
+	}
+	hd_leave();
+	return 0;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/* heddle/io.h */
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "core/poll.h"
+#include "core/runtime.h"
+#include "core/sched.h"
+#include "heddle/fiber.h"
+#include "heddle/io.h"
+#include "heddle/thread.h"
+
+struct rw {
+	int fd;
+	void *buf;
+	unsigned int len;
+	int64_t off;
+};
+
+static void prep_read(struct io_uring_sqe *sqe, void *arg)
+{
+	struct rw *a = arg;
+
+	io_uring_prep_read(sqe, a->fd, a->buf, a->len, (uint64_t)a->off);
+}
+
+static void prep_write(struct io_uring_sqe *sqe, void *arg)
+{
+	struct rw *a = arg;
+
+	io_uring_prep_write(sqe, a->fd, a->buf, a->len, (uint64_t)a->off);
+}
+
+struct pollarg {
+	int fd;
+	unsigned int events;
+};
+
+static void prep_poll(struct io_uring_sqe *sqe, void *arg)
+{
+	struct pollarg *a = arg;
+
+	io_uring_prep_poll_add(sqe, a->fd, a->events);
+}
+
+/*
+ * One operation by the ring.  A request ends with -ECANCELED, untouched, when
+ * the thread that submitted it ends (it ran another fiber meanwhile, which
+ * took the thread with it): then it is submitted again.
+ */
+static int by_ring(void (*prep)(struct io_uring_sqe *, void *), void *arg, uint64_t deadline,
+		   const void *what)
+{
+	struct hd_event ev;
+	int res;
+
+	do {
+		if (deadline && hd_clock() >= deadline)
+			return -ETIMEDOUT;
+		hd_event_init(&ev);
+		res = hd_poll_submit(&ev, prep, arg, deadline);
+		if (res)
+			return res;
+		hd_poll_now();		/* it may have completed at once */
+		if (!hd_event_fired(&ev))
+			hd_poll_added(false);
+		res = hd_event_wait(&ev, HD_WHY_IO, what);
+	} while (res == -ECANCELED || res == -EINTR);
+	return res;
+}
+
+static ssize_t rw_blocking(struct rw *a, bool write)
+{
+	ssize_t n;
+
+	hd_block_begin();
+	do {
+		if (a->off < 0)
+			n = write ? syscall(SYS_write, a->fd, a->buf, a->len) :
+				    syscall(SYS_read, a->fd, a->buf, a->len);
+		else
+			n = write ? syscall(SYS_pwrite64, a->fd, a->buf, a->len, a->off) :
+				    syscall(SYS_pread64, a->fd, a->buf, a->len, a->off);
+		if (n < 0)
+			n = -errno;	/* before the thread may change below us */
+	} while (n == -EINTR);
+	hd_block_end();
+	return n;
+}
+
+static ssize_t rw(int fd, void *buf, size_t len, int64_t off, bool write)
+{
+	struct rw a = { fd, buf, len > 0x7ffff000u ? 0x7ffff000u : (unsigned int)len, off };
+	ssize_t n;
+
+	if (!hd_poll_has_uring() || !hd_self())
+		return rw_blocking(&a, write);
+	if (!hd_enter())
+		return -EPERM;
+	n = by_ring(write ? prep_write : prep_read, &a, 0, buf);
+	hd_leave();
+	return n;
+}
+
+ssize_t hd_read(int fd, void *buf, size_t len, int64_t off)
+{
+	return rw(fd, buf, len, off, false);
+}
+
+ssize_t hd_write(int fd, const void *buf, size_t len, int64_t off)
+{
+	return rw(fd, (void *)(uintptr_t)buf, len, off, true);
+}
+
+int hd_write_all(int fd, const void *buf, size_t len)
+{
+	const char *p = buf;
+
+	while (len) {
+		ssize_t n = hd_write(fd, p, len, -1);
+
+		if (n == -EAGAIN) {
+			n = hd_poll(fd, POLLOUT, UINT64_MAX);
+			if (n >= 0)
+				continue;
+		}
+		if (n < 0)
+			return (int)n;
+		if (n == 0)
+			return -EIO;
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int poll_blocking(int fd, unsigned int events, uint64_t deadline)
+{
+	struct pollfd p = { .fd = fd, .events = (short)events };
+	int n;
+
+	hd_block_begin();
+	do {
+		uint64_t now = hd_clock(), ns = deadline > now ? deadline - now : 0;
+		struct timespec ts = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
+
+		n = ppoll(&p, 1, deadline == UINT64_MAX ? NULL : &ts, NULL);
+		if (n < 0)
+			n = -errno;
+	} while (n == -EINTR);
+	hd_block_end();
+	if (n > 0)
+		return p.revents & POLLNVAL ? -EBADF : p.revents;
+	return n ? n : -ETIMEDOUT;
+}
+
+int hd_poll(int fd, unsigned int events, uint64_t deadline)
+{
+	struct pollarg a = { fd, events };
+	int n;
+
+	if (!hd_poll_has_uring() || !hd_self())
+		return poll_blocking(fd, events, deadline);
+	if (!hd_enter())
+		return -EPERM;
+	n = by_ring(prep_poll, &a, deadline == UINT64_MAX ? 0 : deadline ? deadline : 1, NULL);
+	hd_leave();
+	return n;
+}

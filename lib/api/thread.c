@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/* heddle/thread.h, and the public face of the world stop */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/runtime.h"
+#include "core/sched.h"
+#include "core/template.h"
+#include "core/world.h"
+#include "ground/device.h"
+#include "heddle/runtime.h"
+#include "heddle/fiber.h"
+#include "heddle/state.h"
+#include "heddle/thread.h"
+
+int hd_lock_thread(void)
+{
+	struct hd_machine *m;
+	struct hd_fiber *f;
+
+	if (!hd_enter())
+		return -EPERM;
+	m = hd_this_machine();
+	f = m->cur;
+	f->lock_count++;
+	f->locked = m;
+	m->locked = f;
+	__atomic_store_n(&m->status->locked, f->lock_count, __ATOMIC_RELAXED);
+	hd_leave();
+	return 0;
+}
+
+/* Attributes of the calling thread that differ from the template's. */
+static uint64_t differs(void)
+{
+	pid_t self = (pid_t)syscall(SYS_gettid);
+	struct heddle_state a, b;
+	int fd = hd_device_fd();
+
+	if (hd_device_features() & HEDDLE_FEAT_STATE) {
+		if (!hd_state_read_module(fd, self, &a) &&
+		    !hd_state_read_module(fd, hd_template_tid(), &b))
+			return hd_state_diff(&a, &b);
+	}
+	if (hd_state_read(0, self, &a) || hd_state_read(0, hd_template_tid(), &b))
+		return 0;
+	/* only from inside a thread: nobody can say them of the template */
+	return hd_state_diff(&a, &b);
+}
+
+int hd_thread_state_check(char *buf, size_t len)
+{
+	uint64_t d;
+
+	if (!hd_self())
+		return -EPERM;
+	d = differs();
+	if (buf && len)
+		hd_state_attr_names(d, buf, len);
+	return __builtin_popcountll(d);
+}
+
+int hd_unlock_thread(void)
+{
+	struct hd_fiber *f = hd_self();
+	bool dirty = false;
+	struct hd_machine *m;
+
+	if (!f)
+		return -EPERM;
+	if (!f->lock_count || (f->flags & HD_FIBER_FOREIGN && f->lock_count == 1))
+		return -EINVAL;
+	/* read while still locked: nobody else runs here, and nothing is cloned from here */
+	if (f->lock_count == 1 && hd_rt.opt.flags & HD_OPT_RETIRE_DIRTY)
+		dirty = differs() != 0;
+	if (!hd_enter())
+		return -EPERM;
+	m = hd_this_machine();
+	f->lock_count--;
+	__atomic_store_n(&m->status->locked, f->lock_count, __ATOMIC_RELAXED);
+	if (!f->lock_count) {
+		if (dirty) {
+			hd_count(&hd_rt.count.dirty_unlocks);
+			/* the fiber moves on to another thread, this one ends */
+			m->dirty = true;
+		}
+		f->locked = NULL;
+		m->locked = NULL;
+		if (dirty)
+			hd_yield_away();
+	}
+	hd_leave();
+	return 0;
+}
+
+void hd_block_begin(void)
+{
+	struct hd_machine *m;
+	struct hd_proc *p;
+
+	if (!hd_enter())
+		return;
+	m = hd_this_machine();
+	p = hd_machine_release(m);
+	hd_count(&hd_rt.count.handoffs);
+	hd_handoff(m, p);
+	hd_machine_set_state(m, HD_MS_BLOCKED);
+	hd_leave();
+}
+
+void hd_block_end(void)
+{
+	if (hd_enter())		/* takes a processor again */
+		hd_leave();
+}
+
+int hd_stop_world(void (*fn)(void *arg), void *arg)
+{
+	if (!hd_enter())
+		return -EPERM;
+	hd_world_stop();
+	fn(arg);
+	hd_world_start();
+	hd_leave();
+	return 0;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * The end of everything: no thread of the runtime is active, so nothing of
+ * ours will ever happen again.  Either all fibers have ended, or they wait for
+ * each other, or somebody else will come: a foreign thread.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/poll.h"
+#include "core/runtime.h"
+#include "core/sched.h"
+
+uint64_t hd_fibers_alive(void)
+{
+	uint64_t started = atomic_load(&hd_rt.foreign_started);
+	uint64_t ended = atomic_load(&hd_rt.foreign_ended);
+
+	for (uint32_t i = 0; i < hd_rt.nprocs; i++) {
+		ended += atomic_load(&hd_rt.procs[i].ended);
+		started += atomic_load(&hd_rt.procs[i].started);
+	}
+	return started - ended;
+}
+
+static bool ours(int tid)
+{
+	for (struct hd_machine *m = hd_rt.all; m; m = m->all)
+		if (m->status->tid == tid && m->status->role != HD_ROLE_EXTRA)
+			return true;
+	return false;
+}
+
+/* Threads that are not ours may call in at any time.  io_uring's workers may not. */
+static bool foreign_threads(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+	bool found = !d;	/* cannot know: accuse nobody */
+
+	while (d && !found && (e = readdir(d))) {
+		char path[64], comm[32] = "";
+		int tid = atoi(e->d_name), fd;
+
+		if (tid <= 0 || ours(tid))
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/task/%d/comm", tid);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;	/* it has just ended */
+		if (read(fd, comm, sizeof(comm) - 1) > 0)
+			found = strncmp(comm, "iou-", 4) != 0;
+		close(fd);
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
+static void report_fiber(struct hd_fiber *f, void *arg)
+{
+	static const char *const states[] = {
+		[HD_FIBER_FRESH] = "never run", [HD_FIBER_RUNNABLE] = "runnable",
+		[HD_FIBER_RUNNING] = "running", [HD_FIBER_WAITING] = "waiting",
+	};
+	uint32_t state = atomic_load_explicit(&f->state, memory_order_relaxed);
+
+	(void)arg;
+	if (state == HD_FIBER_FREE || state == HD_FIBER_DONE)
+		return;
+	dprintf(2, "  fiber %llu %s%s%s%s: %s", (unsigned long long)f->id, f->name[0] ? "\"" : "",
+		f->name, f->name[0] ? "\"" : "", f->lock_count ? " (locked to its thread)" : "",
+		states[state]);
+	if (state == HD_FIBER_WAITING)
+		dprintf(2, " for %s %p", hd_why_name(f->why), f->what);
+	dprintf(2, "\n");
+}
+
+static bool any_queued(void)
+{
+	if (hd_global_len())
+		return true;
+	for (uint32_t i = 0; i < hd_rt.nprocs; i++)
+		if (hd_proc_has_work(&hd_rt.procs[i]))
+			return true;
+	return false;
+}
+
+/* All fibers have ended: hd_run's thread goes on.  False: a foreign thread came in. */
+static bool finish(void)
+{
+	uint32_t running = HD_PHASE_RUNNING;
+
+	if (!atomic_compare_exchange_strong(&hd_rt.phase, &running, HD_PHASE_ENDING))
+		return true;
+	/* seq_cst: a caller counts itself active, then looks at the phase (core/extra.c) */
+	if (atomic_load(&hd_rt.active)) {
+		atomic_store(&hd_rt.phase, HD_PHASE_RUNNING);
+		return false;
+	}
+	hd_rt.m0->quit = true;
+	hd_note_wake(&hd_rt.m0->note);
+	return true;
+}
+
+static void quiescent(bool foreign)
+{
+	uint64_t alive;
+
+	if (atomic_load(&hd_rt.stop))
+		return;
+	if (hd_poll_pending() || any_queued() || atomic_load(&hd_rt.starved)) {
+		/* work without a thread to do it: clone failed; the monitor tries again */
+		atomic_store(&hd_rt.starved, true);
+		hd_monitor_wake();
+		return;
+	}
+	alive = hd_fibers_alive();
+	if (!alive && atomic_load(&hd_rt.main_done)) {
+		finish();
+		return;
+	}
+	if (foreign || foreign_threads() || atomic_load(&hd_rt.active))
+		return;
+	dprintf(2, "heddle: deadlock: all %llu fibers wait, and nobody is left to wake them\n",
+		(unsigned long long)alive);
+	hd_fiber_for_each(report_fiber, NULL);
+	_exit(2);
+}
+
+void hd_active_inc(void)
+{
+	atomic_fetch_add(&hd_rt.active, 1);
+}
+
+void hd_active_dec(void)
+{
+	if (atomic_fetch_sub(&hd_rt.active, 1) == 1)
+		quiescent(false);
+}
+
+void hd_active_dec_foreign(void)
+{
+	if (atomic_fetch_sub(&hd_rt.active, 1) == 1)
+		quiescent(true);
+}

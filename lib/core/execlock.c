@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+#include <errno.h>
+#include <linux/heddle.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/execlock.h"
+#include "ground/device.h"
+#include "ground/futex.h"
+
+/*
+ * Before hd_run, and after it, the lock lives in this page; it is a static
+ * object so that a program's first thread creation finds it.
+ */
+static struct heddle_page own_page __attribute__((aligned(4096)));
+static struct heddle_page *page = &own_page;
+
+typedef _Atomic uint64_t hd_word;
+
+static hd_word *state_word(struct heddle_execlock *l)
+{
+	return (hd_word *)&l->state;
+}
+
+/* Halves of the word, to sleep on; all our architectures are little endian. */
+static _Atomic uint32_t *low(struct heddle_execlock *l)
+{
+	return (_Atomic uint32_t *)&l->state;
+}
+
+static _Atomic uint32_t *high(struct heddle_execlock *l)
+{
+	return (_Atomic uint32_t *)&l->state + 1;
+}
+
+static void count(__u64 *c)
+{
+	__atomic_fetch_add(c, 1, __ATOMIC_RELAXED);
+}
+
+void hd_exec_read_lock(void)
+{
+	struct heddle_execlock *l = &page->exec;
+	uint64_t s = atomic_load_explicit(state_word(l), memory_order_relaxed), phase;
+
+	count(&l->reads);
+	for (;;) {
+		if (!(s & HEDDLE_EXEC_WRITER)) {
+			/* acquire: pairs with the writer's release of the word */
+			if (atomic_compare_exchange_weak_explicit(state_word(l), &s,
+								  s + HEDDLE_EXEC_READER,
+								  memory_order_acquire,
+								  memory_order_relaxed))
+				return;
+		} else if (atomic_compare_exchange_weak_explicit(state_word(l), &s,
+								 s + HEDDLE_EXEC_WAITER,
+								 memory_order_relaxed,
+								 memory_order_relaxed)) {
+			break;
+		}
+	}
+	/* counted as waiting in this phase: its writer's unlock lets us in */
+	count(&l->read_waits);
+	phase = s >> HEDDLE_EXEC_PHASE_SHIFT;
+	for (;;) {
+		s = atomic_load_explicit(state_word(l), memory_order_acquire);
+		if (s >> HEDDLE_EXEC_PHASE_SHIFT != phase)
+			return;
+		hd_futex_wait_shared(high(l), (uint32_t)(s >> 32));
+	}
+}
+
+void hd_exec_read_unlock(void)
+{
+	struct heddle_execlock *l = &page->exec;
+	/* release: pairs with the writer's acquire of readers == 0 */
+	uint64_t s = atomic_fetch_sub_explicit(state_word(l), HEDDLE_EXEC_READER,
+					       memory_order_release) - HEDDLE_EXEC_READER;
+
+	if ((s & HEDDLE_EXEC_WRITER) && !(s & HEDDLE_EXEC_READERS))
+		hd_futex_wake_shared(low(l), 1);
+}
+
+/* Writers among themselves: 0 free, 1 held, 2 held and waited for. */
+static void wlock(struct heddle_execlock *l)
+{
+	_Atomic uint32_t *w = (_Atomic uint32_t *)&l->wlock;
+	uint32_t free = 0;
+
+	if (atomic_compare_exchange_strong_explicit(w, &free, 1, memory_order_acquire,
+						    memory_order_relaxed))
+		return;
+	count(&l->write_waits);
+	while (atomic_exchange_explicit(w, 2, memory_order_acquire) != 0)
+		hd_futex_wait_shared(w, 2);
+}
+
+static void wunlock(struct heddle_execlock *l)
+{
+	_Atomic uint32_t *w = (_Atomic uint32_t *)&l->wlock;
+
+	if (atomic_exchange_explicit(w, 0, memory_order_release) == 2)
+		hd_futex_wake_shared(w, 1);
+}
+
+void hd_exec_write_lock(void)
+{
+	struct heddle_execlock *l = &page->exec;
+	uint64_t s;
+
+	wlock(l);
+	count(&l->writes);
+	/* from here on no reader comes in */
+	s = atomic_fetch_or_explicit(state_word(l), HEDDLE_EXEC_WRITER, memory_order_acquire);
+	s |= HEDDLE_EXEC_WRITER;
+	while (s & HEDDLE_EXEC_READERS) {
+		hd_futex_wait_shared(low(l), (uint32_t)s);
+		s = atomic_load_explicit(state_word(l), memory_order_acquire);
+	}
+	__atomic_store_n(&l->owner, (__s32)syscall(SYS_gettid), __ATOMIC_RELAXED);
+}
+
+void hd_exec_write_unlock(void)
+{
+	struct heddle_execlock *l = &page->exec;
+	uint64_t s = atomic_load_explicit(state_word(l), memory_order_relaxed), next;
+
+	__atomic_store_n(&l->owner, 0, __ATOMIC_RELAXED);
+	do {
+		uint64_t waiting = (s & HEDDLE_EXEC_WAITERS) / HEDDLE_EXEC_WAITER;
+
+		/* all who wait are inside at once; flags clear, phase + 1 */
+		next = ((s >> HEDDLE_EXEC_PHASE_SHIFT) + 1) << HEDDLE_EXEC_PHASE_SHIFT;
+		next |= waiting * HEDDLE_EXEC_READER;
+		/* release: pairs with the readers' acquire */
+	} while (!atomic_compare_exchange_weak_explicit(state_word(l), &s, next,
+							memory_order_release,
+							memory_order_relaxed));
+	if (s & HEDDLE_EXEC_WAITERS)
+		hd_futex_wake_shared(high(l), INT32_MAX);
+	if (s & HEDDLE_EXEC_KWAIT)
+		ioctl(hd_device_fd(), HEDDLE_IOC_EXEC_WAKE);
+	wunlock(l);
+}
+
+int hd_execve(const char *path, char *const argv[], char *const envp[])
+{
+	int err;
+
+	hd_exec_write_lock();
+	execve(path, argv, envp);
+	err = -errno;
+	hd_exec_write_unlock();
+	return err;
+}
+
+/* ---- the page ----------------------------------------------------------- */
+
+/* A forked child must not share its parent's lock, nor wait for the parent's threads. */
+static void renew_in_child(void)
+{
+	if (page != &own_page) {
+		void *map = mmap(page, HEDDLE_PAGE_BYTES, PROT_READ | PROT_WRITE,
+				 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		(void)map;	/* in place of a mapping of the same size: cannot fail for room */
+	}
+	memset(&own_page.exec, 0, sizeof(own_page.exec));
+}
+
+__attribute__((constructor)) static void register_fork(void)
+{
+	pthread_atfork(NULL, NULL, renew_in_child);
+}
+
+struct heddle_page *hd_page_open(int fd)
+{
+	void *map = MAP_FAILED;
+
+	if (fd >= 0)
+		map = mmap(NULL, HEDDLE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		map = mmap(NULL, HEDDLE_PAGE_BYTES, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (map == MAP_FAILED)
+		return NULL;
+	page = map;
+	page->magic = HEDDLE_PAGE_MAGIC;
+	page->abi = HEDDLE_ABI_VERSION;
+	page->slots = HEDDLE_PAGE_SLOTS;
+	return page;
+}
+
+void hd_page_close(void)
+{
+	if (page != &own_page)
+		munmap(page, HEDDLE_PAGE_BYTES);
+	page = &own_page;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/* The exec rwlock inside the library: see heddle/exec.h and linux/heddle.h. */
+#ifndef HEDDLE_CORE_EXECLOCK_H
+#define HEDDLE_CORE_EXECLOCK_H
+
+#include "heddle/exec.h"
+
+struct heddle_page;
+
+/*
+ * The page the lock lives in: the module's where fd >= 0 can map it, else
+ * memory of our own.  Lives until the process ends; a forked child gets one of
+ * its own.
+ */
+struct heddle_page *hd_page_open(int fd);
+void hd_page_close(void);
+
+#endif

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/extra.h"
+#include "core/runtime.h"
+#include "core/sched.h"
+
+static struct {
+	struct hd_lock lock;
+	struct hd_machine *list;
+	uint32_t waiting;		/* threads asleep on `round` */
+	bool owed;			/* somebody is making machines for them */
+	_Atomic uint32_t round;		/* futex: machines were added */
+	pthread_key_t key;
+	bool have_key;
+} extra;
+
+static struct hd_machine *make(void)
+{
+	struct hd_machine *m = hd_machine_alloc(HD_ROLE_EXTRA);
+	struct hd_fiber *f;
+
+	if (!m)
+		return NULL;
+	f = aligned_alloc(64, sizeof(*f));
+	if (!f) {
+		m->status->role = HD_ROLE_NONE;	/* stays on the list of all; nobody uses it */
+		return NULL;
+	}
+	memset(f, 0, sizeof(*f));
+	f->flags = HD_FIBER_FOREIGN;
+	f->id = atomic_fetch_add_explicit(&hd_rt.fiber_ids, 1, memory_order_relaxed);
+	f->locked = m;
+	f->lock_count = 1;
+	m->foreign = f;
+	m->is_extra = true;
+	m->locked = f;
+	hd_machine_set_state(m, HD_MS_OUTSIDE);
+	return m;
+}
+
+/* Make n machines and let the waiters have them.  Returns one more, for the caller's list debt. */
+static void pay(uint32_t n)
+{
+	struct hd_machine *head = NULL;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct hd_machine *m = make();
+
+		if (!m)
+			break;
+		m->link = head;
+		head = m;
+	}
+	hd_lock(&extra.lock);
+	while (head) {
+		struct hd_machine *m = head;
+
+		head = m->link;
+		m->link = extra.list;
+		extra.list = m;
+	}
+	extra.owed = false;
+	extra.waiting = 0;
+	/* release: pairs with the waiters' acquire; one wake-up serves them all */
+	atomic_fetch_add_explicit(&extra.round, 1, memory_order_release);
+	hd_unlock(&extra.lock);
+	hd_futex_wake(&extra.round, INT_MAX);
+}
+
+static struct hd_machine *take(void)
+{
+	struct hd_machine *m;
+
+	for (;;) {
+		uint32_t round, debt = 0;
+
+		hd_lock(&extra.lock);
+		m = extra.list;
+		if (m)
+			extra.list = m->link;
+		if (!extra.list && !extra.owed) {
+			/* the last one: whoever took it makes more, for all who wait */
+			extra.owed = true;
+			debt = extra.waiting + 1;
+			if (!m)
+				debt++;		/* one for ourselves, too */
+		} else if (!m) {
+			extra.waiting++;
+		}
+		round = atomic_load_explicit(&extra.round, memory_order_relaxed);
+		hd_unlock(&extra.lock);
+		if (debt) {
+			pay(debt);
+			if (!m && !extra.list)
+				return NULL;	/* no memory for even one */
+		}
+		if (m)
+			return m;
+		if (!debt)
+			hd_futex_wait(&extra.round, round, 0);
+	}
+}
+
+/* The thread ends: its machine goes back to the list. */
+static void unbind(void *machine)
+{
+	struct hd_machine *m = machine;
+
+	hd_tls_machine = NULL;
+	hd_lock(&extra.lock);
+	m->bound = false;
+	/* of a runtime that has ended meanwhile: its memory was kept for this moment */
+	if (m->generation == hd_rt.generation) {
+		m->status->tid = 0;
+		m->slot->tid = 0;
+		m->link = extra.list;
+		extra.list = m;
+		m = NULL;
+	}
+	hd_unlock(&extra.lock);
+	if (m) {
+		free(m->foreign);
+		free(m);
+	}
+}
+
+struct hd_machine *hd_extra_bind(void)
+{
+	struct hd_machine *m;
+	sigset_t all, old;
+
+	/* a handler that calls in while we hold the list's lock would wait for itself */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	m = take();
+	if (m && pthread_setspecific(extra.key, m)) {
+		hd_lock(&extra.lock);
+		m->link = extra.list;
+		extra.list = m;
+		hd_unlock(&extra.lock);
+		m = NULL;
+	}
+	if (m) {
+		m->thread = pthread_self();
+		m->depth = 0;
+		m->bound = true;
+		m->slot->tid = (int32_t)syscall(SYS_gettid);
+		m->status->tid = m->slot->tid;
+		m->status->birth = HD_BIRTH_FOREIGN;
+		m->status->born_ns = hd_clock();
+		m->status->starts++;
+		hd_tls_machine = m;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return m;
+}
+
+int hd_extra_init(void)
+{
+	struct hd_machine *m;
+
+	extra.list = NULL;
+	extra.waiting = 0;
+	extra.owed = false;
+	if (!extra.have_key) {
+		if (pthread_key_create(&extra.key, unbind))
+			return -EAGAIN;
+		extra.have_key = true;
+	}
+	m = make();
+	if (!m)
+		return -ENOMEM;
+	extra.list = m;
+	return 0;
+}
+
+void hd_extra_exit(void)
+{
+	hd_lock(&extra.lock);
+	extra.list = NULL;
+	for (struct hd_machine *m = hd_rt.all; m; m = m->all) {
+		if (!m->bound)
+			continue;
+		/* its thread lives on: page and segment are about to go, the machine is not */
+		m->own_slot.retake = HD_RETAKE_LOST;
+		m->slot = &m->own_slot;
+		m->status = &m->own_status;
+		m->generation = 0;
+	}
+	hd_unlock(&extra.lock);
+}
+
+void hd_extra_rebind_prepare(void)
+{
+	struct hd_machine *m = hd_this_machine();
+
+	pthread_setspecific(extra.key, NULL);
+	unbind(m);
+}

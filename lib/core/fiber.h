@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * Fibers (G): what user code runs on.
+ *
+ * A fiber is two cache lines from a slab that is never unmapped while the
+ * runtime runs; its stack comes when it is first put on a machine and goes
+ * when it ends, so that a started fiber nobody has run yet costs 128 bytes.
+ */
+#ifndef HEDDLE_CORE_FIBER_H
+#define HEDDLE_CORE_FIBER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch.h"
+
+struct hd_machine;
+struct hd_proc;
+struct hd_stack;
+
+enum hd_fiber_state {
+	HD_FIBER_FREE = 0,
+	HD_FIBER_FRESH,		/* started, never run, no stack */
+	HD_FIBER_RUNNABLE,
+	HD_FIBER_RUNNING,
+	HD_FIBER_WAITING,
+	HD_FIBER_DONE,		/* ended, waits for its join */
+};
+
+/* What a waiting fiber waits for: the deadlock report's words. */
+enum hd_why {
+	HD_WHY_NONE = 0, HD_WHY_JOIN, HD_WHY_SLEEP, HD_WHY_MUTEX, HD_WHY_COND, HD_WHY_SEND,
+	HD_WHY_RECV, HD_WHY_IO, HD_WHY_WORLD, HD_WHY_MAX
+};
+
+#define HD_FIBER_DETACHED	(1u << 0)
+#define HD_FIBER_FOREIGN	(1u << 1)	/* runs on a foreign thread's own stack */
+#define HD_FIBER_MAIN		(1u << 2)
+
+/* joiner: nobody yet / ended / detached; else the waiting fiber */
+#define HD_JOIN_NONE		((uintptr_t)0)
+#define HD_JOIN_DONE		((uintptr_t)1)
+#define HD_JOIN_DETACHED	((uintptr_t)2)
+
+struct hd_fiber {
+	/* all that a fresh fiber needs */
+	struct hd_fiber *next, *prev;	/* the one queue or free list it is on */
+	void *(*fn)(void *arg);
+	void *arg;			/* then: what it returned */
+	uint64_t id;
+	_Atomic uintptr_t joiner;
+	_Atomic uint32_t state;
+	uint32_t flags;
+	uint32_t lock_count;
+	uint32_t why;			/* enum hd_why; written by the fiber before it parks */
+	/* what a running one has besides */
+	struct hd_ctx ctx;
+	struct hd_stack *stack;
+	struct hd_machine *locked;	/* bound to this machine, which runs nothing else */
+	const void *what;
+	char name[16];
+} __attribute__((aligned(64)));
+
+_Static_assert(sizeof(struct hd_fiber) == 128 + 0 || sizeof(struct hd_fiber) == 192, "fiber");
+
+/* A fiber from p's cache, or NULL (ENOMEM).  Any machine may free any fiber. */
+struct hd_fiber *hd_fiber_alloc(struct hd_proc *p);
+void hd_fiber_free(struct hd_proc *p, struct hd_fiber *f);
+
+/* Call fn for every slot of every slab, in use or not.  For reports. */
+void hd_fiber_for_each(void (*fn)(struct hd_fiber *f, void *arg), void *arg);
+
+/* End of the runtime: give all slabs back. */
+void hd_fiber_release_all(void);
+
+const char *hd_why_name(uint32_t why);
+
+#endif

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <linux/rseq.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/rseq.h>
+
+#include "core/execlock.h"
+#include "core/machine.h"
+#include "core/runtime.h"
+#include "core/sched.h"
+#include "core/template.h"
+#include "ground/device.h"
+#include "ground/segment.h"
+
+#define relaxed memory_order_relaxed
+
+__thread struct hd_machine *hd_tls_machine;
+bool hd_fence_entry;
+
+/* ---- who holds the processor -------------------------------------------- */
+
+static struct hd_lock retake_lock;	/* one taker at a time */
+
+static int membarrier(int cmd)
+{
+	return (int)syscall(SYS_membarrier, cmd, 0, 0);
+}
+
+int hd_machine_init(void)
+{
+	hd_fence_entry = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0;
+	return 0;
+}
+
+void hd_machine_set_state(struct hd_machine *m, enum hd_machine_state state)
+{
+	__atomic_store_n(&m->status->state, state, __ATOMIC_RELAXED);
+}
+
+void hd_machine_acquire(struct hd_machine *m, struct hd_proc *p)
+{
+	m->p = p;
+	m->next_p = NULL;
+	p->m = m;
+	__atomic_store_n(&m->slot->retake, HD_RETAKE_NONE, __ATOMIC_RELAXED);
+	/* release: a taker that reads the number sees p->m */
+	__atomic_store_n(&m->slot->processor, p->id + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&m->status->proc, p->id + 1, __ATOMIC_RELAXED);
+	hd_machine_set_state(m, HD_MS_RUNNING);
+	hd_monitor_wake();
+}
+
+struct hd_proc *hd_machine_release(struct hd_machine *m)
+{
+	struct hd_proc *p = m->p;
+
+	m->p = NULL;
+	m->last_p = p;
+	p->m = NULL;
+	__atomic_store_n(&m->slot->retake, HD_RETAKE_LOST, __ATOMIC_RELAXED);
+	__atomic_store_n(&m->slot->processor, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&m->status->proc, 0, __ATOMIC_RELAXED);
+	return p;
+}
+
+struct hd_proc *hd_machine_retake(struct hd_machine *m)
+{
+	struct heddle_slot *s = m->slot;
+	uint32_t expect = HD_RETAKE_NONE, number;
+	struct hd_proc *p = NULL;
+
+	hd_lock(&retake_lock);
+	if (!__atomic_compare_exchange_n(&s->retake, &expect, HD_RETAKE_TAKING, false,
+					 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		goto out;
+	if (hd_fence_entry)
+		atomic_thread_fence(memory_order_seq_cst);
+	else
+		membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+	/*
+	 * acquire, and in this order: a machine that was inside may have stored
+	 * another retake before it left; after in_runtime was seen 0 and retake
+	 * still ours, its next entry waits for us (hd_enter_slow).
+	 */
+	expect = HD_RETAKE_TAKING;
+	if (__atomic_load_n(&s->in_runtime, __ATOMIC_ACQUIRE)) {
+		__atomic_compare_exchange_n(&s->retake, &expect, HD_RETAKE_NONE, false,
+					    __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+		goto out;
+	}
+	if (__atomic_load_n(&s->retake, __ATOMIC_ACQUIRE) != HD_RETAKE_TAKING)
+		goto out;
+	number = __atomic_load_n(&s->processor, __ATOMIC_ACQUIRE);
+	if (number && __atomic_compare_exchange_n(&s->processor, &number, 0, false,
+						  __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+		p = &hd_rt.procs[number - 1];
+		p->m = NULL;
+		__atomic_store_n(&m->status->proc, 0, __ATOMIC_RELAXED);
+		hd_machine_set_state(m, HD_MS_BLOCKED);
+		hd_count(&hd_rt.count.retakes);
+	}
+	/* release: pairs with the acquire in hd_enter_slow */
+	__atomic_store_n(&s->retake, HD_RETAKE_LOST, __ATOMIC_RELEASE);
+out:
+	hd_unlock(&retake_lock);
+	return p;
+}
+
+bool hd_enter_slow(void)
+{
+	struct hd_machine *m = hd_this_machine();
+	uint32_t r;
+
+	for (int i = 0; (r = __atomic_load_n(&m->slot->retake, __ATOMIC_ACQUIRE)) ==
+	     HD_RETAKE_TAKING; i++) {
+		if (i > 100)
+			sched_yield();
+		hd_cpu_relax();
+	}
+	if (r == HD_RETAKE_NONE)
+		return true;
+	if (m->is_extra && !m->depth) {
+		/* a foreign thread, outside: bound, but not in a call */
+		__atomic_store_n(&m->slot->in_runtime, 0, __ATOMIC_RELEASE);
+		return false;
+	}
+	m->p = NULL;
+	hd_wait_for_proc(m);
+	return true;
+}
+
+/* ---- starting ----------------------------------------------------------- */
+
+struct hd_machine *hd_machine_alloc(enum hd_role role)
+{
+	struct hd_machine *m = aligned_alloc(64, (sizeof(*m) + 63) / 64 * 64);
+
+	if (!m)
+		return NULL;
+	memset(m, 0, sizeof(*m));
+	m->generation = hd_rt.generation;
+	hd_lock(&hd_rt.lock);
+	if (hd_rt.nmachines >= hd_rt.opt.max_machines && role == HD_ROLE_WORKER) {
+		hd_unlock(&hd_rt.lock);
+		free(m);
+		return NULL;
+	}
+	hd_rt.nmachines++;
+	m->index = hd_rt.next_index++;
+	m->all = hd_rt.all;
+	hd_rt.all = m;
+	hd_unlock(&hd_rt.lock);
+	m->slot = m->index < HEDDLE_PAGE_SLOTS ? &hd_rt.page->slot[m->index] : &m->own_slot;
+	m->status = hd_status_machine(m->index);
+	if (!m->status)
+		m->status = &m->own_status;
+	m->status->role = role;
+	m->slot->retake = HD_RETAKE_LOST;
+	return m;
+}
+
+/* May the calling thread clone a machine itself?  Only a clean one of ours. */
+static bool may_clone(void)
+{
+	struct hd_machine *self = hd_this_machine();
+
+	if (!self)
+		return hd_is_system_thread();
+	return !self->is_extra && !self->locked && !self->dirty;
+}
+
+static int clone_by_module(struct hd_machine *m)
+{
+	struct heddle_clone c = {
+		.flags = HEDDLE_CLONE_SETTLS | HEDDLE_CLONE_PARENT_SETTID |
+			 HEDDLE_CLONE_CHILD_CLEARTID,
+		.stack = m->blank.sp,
+		.tls = m->blank.tls,
+		.parent_tid = (uintptr_t)m->blank.tid_word,
+		.child_tid = (uintptr_t)m->blank.tid_word,
+	};
+
+	if (ioctl(hd_device_fd(), HEDDLE_IOC_CLONE, &c))
+		return -errno;
+	return 0;
+}
+
+static int clone_here(struct hd_machine *m)
+{
+	const unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
+		CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |
+		CLONE_CHILD_CLEARTID;
+	long r;
+
+	hd_exec_read_lock();
+	r = hd_blank_clone(flags, m->blank.sp, (void *)m->blank.tid_word,
+			   (void *)m->blank.tid_word, m->blank.tls);
+	hd_exec_read_unlock();
+	return r < 0 ? (int)r : 0;
+}
+
+int hd_blank_start(struct hd_machine *m, bool in_place)
+{
+	uint32_t tid;
+	int err;
+
+	/* the kernel clears the word after the old task's last use of the stack, and wakes it */
+	while ((tid = atomic_load_explicit(m->blank.tid_word, memory_order_acquire)))
+		hd_futex_wait_shared(m->blank.tid_word, tid);
+	m->status->birth = in_place ? HD_BIRTH_BLANK : HD_BIRTH_MODULE;
+	err = in_place ? clone_here(m) : clone_by_module(m);
+	if (!err) {
+		hd_count(&hd_rt.count.blanks_used);
+		hd_count(in_place ? &hd_rt.count.machines_started : &hd_rt.count.module_clones);
+		if (!in_place)
+			hd_count(&hd_rt.count.machines_started);
+	}
+	return err;
+}
+
+/* No thread was to be had for m: its processor rests, and the monitor tries again. */
+void hd_machine_start_failed(struct hd_machine *m)
+{
+	struct hd_proc *p = m->next_p;
+
+	m->next_p = NULL;
+	if (m->spinning) {
+		m->spinning = false;
+		atomic_fetch_sub(&hd_rt.nspinning, 1);
+	}
+	hd_machine_set_state(m, HD_MS_BLANK);
+	hd_lock(&hd_rt.lock);
+	if (m->thread_made) {
+		m->link = hd_rt.blanks;
+		hd_rt.blanks = m;
+	} else {
+		m->link = hd_rt.unborn;
+		hd_rt.unborn = m;
+	}
+	hd_unlock(&hd_rt.lock);
+	atomic_store(&hd_rt.starved, true);
+	if (p)
+		hd_idle_put(p);
+	hd_monitor_wake();
+	hd_active_dec();
+}
+
+static struct hd_machine *take(struct hd_machine **list)
+{
+	struct hd_machine *m;
+
+	hd_lock(&hd_rt.lock);
+	m = *list;
+	if (m)
+		*list = m->link;
+	hd_unlock(&hd_rt.lock);
+	return m;
+}
+
+void hd_machine_give(struct hd_machine *m, struct hd_proc *p)
+{
+	hd_active_inc();
+	m->next_p = p;
+	hd_note_wake(&m->note);
+}
+
+void hd_machine_start(struct hd_proc *p, bool spinning)
+{
+	struct hd_machine *m = take(&hd_rt.idle_machines);
+
+	if (m) {
+		m->spinning = spinning;
+		hd_machine_give(m, p);
+		return;
+	}
+	hd_active_inc();
+	m = take(&hd_rt.blanks);
+	if (m) {
+		m->next_p = p;
+		m->spinning = spinning;
+		if (may_clone() && !hd_blank_start(m, true))
+			return;
+		if (hd_template_in_module() && !hd_blank_start(m, false))
+			return;
+		hd_template_request(m);
+		return;
+	}
+	m = take(&hd_rt.unborn);
+	if (!m)
+		m = hd_machine_alloc(HD_ROLE_WORKER);
+	if (!m) {
+		if (spinning)
+			atomic_fetch_sub(&hd_rt.nspinning, 1);
+		atomic_store(&hd_rt.starved, true);
+		hd_idle_put(p);
+		hd_active_dec();
+		return;
+	}
+	m->next_p = p;
+	m->spinning = spinning;
+	hd_template_request(m);
+}
+
+/* ---- a machine's thread ------------------------------------------------- */
+
+/* What glibc and the kernel agreed on for this thread, to be said again for the next task. */
+static void note_identity(struct hd_machine *m)
+{
+	int *tid_word = NULL;
+
+	m->thread = pthread_self();
+	m->blank.tls = hd_tls_base();
+	if (!prctl(PR_GET_TID_ADDRESS, &tid_word))
+		m->blank.tid_word = (_Atomic uint32_t *)tid_word;
+	if (syscall(SYS_get_robust_list, 0, &m->blank.robust_head, &m->blank.robust_len))
+		m->blank.robust_head = NULL;
+}
+
+static void renew_identity(struct hd_machine *m)
+{
+	if (m->blank.robust_head)
+		syscall(SYS_set_robust_list, m->blank.robust_head, m->blank.robust_len);
+#ifdef RSEQ_SIG
+	if (__rseq_size) {
+		struct rseq *r = (struct rseq *)((char *)__builtin_thread_pointer() +
+						 __rseq_offset);
+
+		syscall(SYS_rseq, r, __rseq_size < 32 ? 32 : __rseq_size, 0, RSEQ_SIG);
+	}
+#endif
+}
+
+static void begin(struct hd_machine *m)
+{
+	char name[16];
+
+	__atomic_store_n(&m->slot->in_runtime, 1, __ATOMIC_RELAXED);
+	m->slot->tid = (int32_t)syscall(SYS_gettid);
+	m->status->tid = m->slot->tid;
+	m->status->born_ns = hd_clock();
+	m->status->starts++;
+	snprintf(name, sizeof(name), "hd-m%u", m->index);
+	prctl(PR_SET_NAME, name);
+	pthread_sigmask(SIG_SETMASK, &hd_rt.sigmask, NULL);
+	hd_count(&hd_rt.count.machines);
+}
+
+/* Its task is about to end: nothing of it remains but the blank. */
+static void end(struct hd_machine *m)
+{
+	atomic_fetch_sub_explicit(&hd_rt.count.machines, 1, relaxed);
+	m->status->tid = 0;
+	m->slot->tid = 0;
+	m->status->fiber = 0;
+	memset(m->status->fiber_name, 0, sizeof(m->status->fiber_name));
+	m->status->locked = 0;
+	hd_machine_set_state(m, HD_MS_BLANK);
+}
+
+/* After its fiber ended locked: give the processor on, become a blank. */
+static void retire(struct hd_machine *m)
+{
+	if (m->spinning) {
+		m->spinning = false;
+		atomic_fetch_sub(&hd_rt.nspinning, 1);
+	}
+	if (m->p)
+		hd_handoff(m, hd_machine_release(m));
+	hd_count(&hd_rt.count.machines_ended);
+	end(m);
+}
+
+static void leave_as_blank(struct hd_machine *m)
+{
+	m->dirty = false;
+	m->cur = NULL;
+	hd_lock(&hd_rt.lock);
+	m->link = hd_rt.blanks;
+	hd_rt.blanks = m;
+	hd_unlock(&hd_rt.lock);
+	hd_active_dec();
+	/* who takes m from the list waits for the tid word before it touches the stack */
+	hd_blank_leave(&m->blank.sp);
+	renew_identity(m);
+}
+
+void *hd_machine_thread(void *machine)
+{
+	struct hd_machine *m = machine;
+
+	hd_tls_machine = m;
+	note_identity(m);
+	for (;;) {
+		if (m->quit)
+			break;
+		begin(m);
+		if (m->next_p) {
+			hd_machine_acquire(m, m->next_p);
+			hd_schedule(m);
+			if (m->quit) {
+				end(m);
+				break;
+			}
+			retire(m);
+		} else {
+			end(m);		/* made in advance, as a blank */
+		}
+		if (!m->blank.tid_word) {
+			/* no identity to keep: the pthread itself ends */
+			m->dirty = false;
+			pthread_detach(pthread_self());
+			m->detached = true;
+			hd_active_dec();
+			break;
+		}
+		leave_as_blank(m);
+	}
+	return NULL;
+}
+
+/* ---- the end ------------------------------------------------------------ */
+
+void hd_machine_quit_all(void)
+{
+	struct hd_machine *m;
+
+	while ((m = take(&hd_rt.idle_machines))) {
+		m->quit = true;
+		hd_note_wake(&m->note);
+	}
+	while ((m = take(&hd_rt.blanks))) {
+		m->quit = true;
+		/* fails only for want of memory or pids; its pthread is then left behind */
+		if (hd_blank_start(m, true))
+			m->detached = true;
+	}
+	for (m = hd_rt.all; m; m = m->all)
+		if (m->thread_made && !m->detached)
+			pthread_join(m->thread, NULL);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * Machines (M): OS threads.
+ *
+ * retake (in the machine's slot of the shared page) settles who owns the
+ * processor while user code runs:
+ *
+ *   machine entering the runtime       whoever takes its processor
+ *   in_runtime = 1                     retake = TAKING
+ *   (compiler barrier)                 membarrier: a full barrier in all threads
+ *   if (retake) slow path              if (in_runtime) retake = 0, give up
+ *                                      processor = 0 by cmpxchg, retake = LOST
+ *
+ * Dekker's exclusion with the costly half on the rare side: the machine pays a
+ * plain store and a load.  Without membarrier(2) hd_fence_entry is set and the
+ * machine pays a fence.
+ */
+#ifndef HEDDLE_CORE_MACHINE_H
+#define HEDDLE_CORE_MACHINE_H
+
+#include <linux/heddle.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch.h"
+#include "core/fiber.h"
+#include "core/processor.h"
+#include "ground/futex.h"
+#include "status.h"
+
+#define HD_RETAKE_NONE		0u
+#define HD_RETAKE_TAKING	1u
+#define HD_RETAKE_LOST		2u
+
+/* What is left to do for the fiber a machine has just switched away from. */
+enum hd_post {
+	HD_POST_NONE = 0,
+	HD_POST_PARK,		/* commit, or make it ready again */
+	HD_POST_YIELD,		/* to the end of the queue */
+	HD_POST_GLOBAL,		/* to the global queue: it lost its processor */
+	HD_POST_EXIT,		/* free its stack */
+};
+
+/* Identity a blank keeps while it has no kernel task. */
+struct hd_blank {
+	uintptr_t sp;			/* hd_blank_leave's frame */
+	uintptr_t tls;
+	_Atomic uint32_t *tid_word;	/* glibc's; 0 once the task is gone; NULL: no blanks */
+	void *robust_head;
+	size_t robust_len;
+};
+
+struct hd_machine {
+	struct hd_ctx ctx;		/* its scheduler, on the thread's own stack */
+	struct hd_fiber *cur;		/* the fiber it runs */
+	struct hd_proc *p;		/* processor it holds, valid inside the runtime */
+	struct heddle_slot *slot;	/* what others may see and take */
+	bool spinning;
+	bool is_extra;			/* a foreign thread's */
+	bool bound;			/* extra: a thread has it, perhaps beyond the runtime's end */
+	bool is_main;			/* hd_run's caller: never ends */
+	bool dirty;			/* its locked fiber ended: never to be used again */
+	bool quit;			/* end for good, as a pthread */
+	bool thread_made;		/* it has a pthread */
+	bool detached;			/* and nobody is to join that */
+
+	enum hd_post post;
+	struct hd_fiber *post_fiber;
+	struct hd_stack *post_stack;
+	struct hd_fiber *pending;	/* picked by a fiber that left for the scheduler */
+	bool (*post_commit)(void *arg);
+	void *post_arg;
+
+	bool collect;			/* polling: hd_ready puts fibers on `ready` */
+	struct hd_fiber *ready;
+
+	struct hd_fiber *locked;	/* the fiber bound to it */
+	struct hd_proc *last_p;
+	struct hd_note note;		/* a processor was put in next_p, or quit */
+	struct hd_proc *next_p;		/* by whoever wakes the note */
+	struct hd_machine *link;	/* idle, blank or extra list */
+	struct hd_machine *all;		/* all machines, never unlinked while running */
+
+	uint32_t index;
+	pthread_t thread;
+	struct hd_blank blank;
+	struct hd_fiber *foreign;	/* extra: its fiber, kept between calls */
+	uint64_t generation;		/* of the runtime it belongs to */
+	uint32_t depth;			/* hd_call nesting */
+	uint64_t switches;
+	struct hd_status_machine *status;
+	struct heddle_slot own_slot;	/* where the shared page has none left */
+	struct hd_status_machine own_status;
+};
+
+extern __thread struct hd_machine *hd_tls_machine;
+extern bool hd_fence_entry;
+
+/* Enter the runtime; false: this thread is not inside.  May park, may move to another machine. */
+bool hd_enter_slow(void);
+
+static inline bool hd_enter(void)
+{
+	struct hd_machine *m = hd_this_machine();
+
+	if (__builtin_expect(!m, 0))
+		return false;
+	__atomic_store_n(&m->slot->in_runtime, 1, __ATOMIC_RELAXED);
+	if (__builtin_expect(hd_fence_entry, 0))
+		atomic_thread_fence(memory_order_seq_cst);
+	else
+		atomic_signal_fence(memory_order_seq_cst);	/* pairs with the taker's membarrier */
+	if (__builtin_expect(__atomic_load_n(&m->slot->retake, __ATOMIC_RELAXED), 0))
+		return hd_enter_slow();
+	return true;
+}
+
+static inline void hd_leave(void)
+{
+	/* release: what was done to the P is seen by whoever takes it next */
+	__atomic_store_n(&hd_this_machine()->slot->in_runtime, 0, __ATOMIC_RELEASE);
+}
+
+/* The processor m holds changes hands.  acquire: m is inside the runtime. */
+void hd_machine_acquire(struct hd_machine *m, struct hd_proc *p);
+struct hd_proc *hd_machine_release(struct hd_machine *m);
+/* Take the processor of a machine in user code; NULL if it is not to be had now. */
+struct hd_proc *hd_machine_retake(struct hd_machine *m);
+
+/* Have some machine run p: an idle one, a blank, a new one.  Never blocks for long. */
+void hd_machine_start(struct hd_proc *p, bool spinning);
+/* Give p to the machine a locked fiber is bound to. */
+void hd_machine_give(struct hd_machine *m, struct hd_proc *p);
+
+/* Room for one more, registered in page and status; NULL: ENOMEM or max_machines. */
+struct hd_machine *hd_machine_alloc(enum hd_role role);
+/* Body of a machine's pthread. */
+void *hd_machine_thread(void *machine);
+
+/* m could not be given a thread: undo what hd_machine_start did. */
+void hd_machine_start_failed(struct hd_machine *m);
+/* Clone a task into a blank from the calling thread, or by the module. */
+int hd_blank_start(struct hd_machine *m, bool in_place);
+
+void hd_machine_set_state(struct hd_machine *m, enum hd_machine_state state);
+
+/* At the end of the runtime: all idle machines and blanks end and are joined. */
+void hd_machine_quit_all(void);
+
+int hd_machine_init(void);
+
+/* The monitor (core/monitor.c) sleeps while no processor is held. */
+void hd_monitor_wake(void);
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+
+#include "core/execlock.h"
+#include "core/monitor.h"
+#include "core/poll.h"
+#include "core/runtime.h"
+#include "core/sched.h"
+#include "core/template.h"
+#include "core/timer.h"
+#include "ground/segment.h"
+
+#define TICK_MIN	20000u		/* ns between looks while there is something to see */
+#define TICK_MAX	10000000u
+#define QUIET_ROUNDS	50u		/* looks without event before they become rarer */
+#define SLICE		10000000u	/* a fiber's, before its processor may be taken */
+
+#define relaxed memory_order_relaxed
+
+/* What was seen of each processor at the last look. */
+struct seen {
+	uint32_t tick;
+	uint64_t since;
+};
+
+static struct {
+	pthread_t thread;
+	bool running;
+	_Atomic bool stop;
+	_Atomic uint32_t asleep;	/* futex: 1 while no processor is held */
+	struct seen *seen;
+	struct hd_machine *self;
+} mon;
+
+void hd_monitor_wake(void)
+{
+	if (__builtin_expect(atomic_load_explicit(&mon.asleep, memory_order_acquire), 0)) {
+		atomic_store(&mon.asleep, 0);
+		hd_futex_wake(&mon.asleep, 1);
+	}
+}
+
+static bool waiting_work(struct hd_proc *p)
+{
+	return hd_proc_has_work(p) || hd_global_len();
+}
+
+/* One processor: true if something was done. */
+static bool look(struct hd_proc *p, uint64_t now)
+{
+	struct seen *s = &mon.seen[p->id];
+	uint32_t tick = atomic_load_explicit(&p->tick, relaxed);
+	struct hd_machine *m;
+
+	if (tick != s->tick) {
+		s->tick = tick;
+		s->since = now;
+		return false;
+	}
+	m = __atomic_load_n(&p->m, __ATOMIC_ACQUIRE);
+	if (!m || !waiting_work(p))
+		return false;
+	/* a neighbour that rests can have the work at once */
+	if (hd_idle_count() && !atomic_load(&hd_rt.nspinning)) {
+		hd_wake_proc();
+		return true;
+	}
+	if (now - s->since < SLICE)
+		return false;
+	if (hd_machine_retake(m) != p)
+		return false;
+	s->since = now;
+	hd_handoff(NULL, p);
+	return true;
+}
+
+static bool look_at_all(uint64_t now)
+{
+	bool did = false;
+
+	if (atomic_load_explicit(&hd_rt.stop, relaxed))
+		return false;
+	for (uint32_t i = 0; i < hd_rt.nprocs; i++)
+		did |= look(&hd_rt.procs[i], now);
+	if (hd_poll_unattended() && hd_poll_now())
+		did = true;
+	/* a thread could not be made for a processor that had work */
+	if (atomic_exchange(&hd_rt.starved, false)) {
+		hd_wake_proc();
+		did = true;
+	}
+	return did;
+}
+
+/* Nothing held, nothing pending, nothing owed: sleep until a processor is taken up. */
+static void sleep_deep(void)
+{
+	atomic_store(&mon.asleep, 1);
+	/* seq_cst: hd_machine_acquire stores its processor, then looks at asleep */
+	if (hd_idle_count() == hd_rt.nprocs && !atomic_load(&hd_rt.starved) &&
+	    !atomic_load(&mon.stop) && !hd_poll_unattended())
+		hd_futex_wait(&mon.asleep, 1, hd_clock() + 1000000000u);
+	atomic_store(&mon.asleep, 0);
+}
+
+static void *monitor_main(void *unused)
+{
+	unsigned int quiet = 0;
+	uint64_t delay = TICK_MIN;
+
+	(void)unused;
+	hd_set_system_thread();
+	prctl(PR_SET_NAME, "hd-monitor");
+	prctl(PR_SET_TIMERSLACK, 1);
+	mon.self->status->tid = (int32_t)syscall(SYS_gettid);
+	mon.self->status->born_ns = hd_clock();
+	hd_machine_set_state(mon.self, HD_MS_IDLE);
+	while (!atomic_load(&mon.stop)) {
+		struct timespec ts = { 0, (long)delay };
+
+		nanosleep(&ts, NULL);
+		if (look_at_all(hd_clock())) {
+			quiet = 0;
+			delay = TICK_MIN;
+		} else if (++quiet > QUIET_ROUNDS && delay < TICK_MAX) {
+			delay = delay * 2 < TICK_MAX ? delay * 2 : TICK_MAX;
+		}
+		if (hd_idle_count() == hd_rt.nprocs) {
+			sleep_deep();
+			quiet = 0;
+			delay = TICK_MIN;
+		}
+	}
+	return NULL;
+}
+
+int hd_monitor_start(void)
+{
+	sigset_t all, old;
+	int err;
+
+	mon.seen = calloc(hd_rt.nprocs, sizeof(*mon.seen));
+	mon.self = hd_machine_alloc(HD_ROLE_MONITOR);
+	if (!mon.seen || !mon.self)
+		return -ENOMEM;
+	atomic_store(&mon.stop, false);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	hd_exec_read_lock();
+	err = pthread_create(&mon.thread, NULL, monitor_main, NULL);
+	hd_exec_read_unlock();
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	mon.running = !err;
+	return -err;
+}
+
+void hd_monitor_stop(void)
+{
+	if (mon.running) {
+		atomic_store(&mon.stop, true);
+		atomic_store(&mon.asleep, 0);
+		hd_futex_wake(&mon.asleep, 1);
+		pthread_join(mon.thread, NULL);
+	}
+	mon.running = false;
+	free(mon.seen);
+	mon.seen = NULL;
+}

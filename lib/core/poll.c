@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+#include <errno.h>
+#include <string.h>
+
+#include "core/poll.h"
+#include "core/runtime.h"
+#include "core/sched.h"
+#include "core/timer.h"
+
+#define ENTRIES		1024
+#define KICK		0ull	/* user_data of completions that only wake the poller */
+
+static struct {
+	bool uring;
+	struct io_uring ring;
+	struct hd_lock sq_lock, cq_lock;
+	_Atomic uint32_t inflight;
+	_Atomic uint32_t poller;	/* a machine is, or is about to be, waiting */
+	_Atomic uint64_t wait_until;	/* the poller's deadline */
+	struct hd_note note;		/* wakes a poller without ring */
+} io;
+
+/* ---- events ------------------------------------------------------------- */
+
+void hd_event_init(struct hd_event *ev)
+{
+	atomic_store_explicit(&ev->state, HD_EVENT_PENDING, memory_order_relaxed);
+	ev->fiber = hd_this_machine()->cur;
+	ev->res = 0;
+}
+
+bool hd_event_claim(struct hd_event *ev)
+{
+	uint32_t s = atomic_load_explicit(&ev->state, memory_order_relaxed);
+
+	do {
+		if (s != HD_EVENT_PENDING && s != HD_EVENT_PARKED)
+			return false;
+		/* acquire: pairs with the release of event_commit */
+	} while (!atomic_compare_exchange_weak_explicit(&ev->state, &s, s | HD_EVENT_CLAIMED,
+							memory_order_acquire,
+							memory_order_relaxed));
+	return true;
+}
+
+struct hd_fiber *hd_event_finish(struct hd_event *ev, int32_t res)
+{
+	struct hd_fiber *fiber = ev->fiber;
+	uint32_t s;
+
+	ev->res = res;
+	/* acq_rel: res before DONE (hd_event_fired), and the park before our hd_ready */
+	s = atomic_exchange_explicit(&ev->state, HD_EVENT_DONE, memory_order_acq_rel);
+	return s & HD_EVENT_PARKED ? fiber : NULL;
+}
+
+bool hd_event_fire(struct hd_event *ev, int32_t res)
+{
+	struct hd_fiber *f;
+
+	if (!hd_event_claim(ev))
+		return false;
+	f = hd_event_finish(ev, res);
+	if (f)
+		hd_ready(f);
+	return true;
+}
+
+/* PENDING to PARKED, keeping a claim in progress; false if it has happened. */
+static bool event_commit(void *arg)
+{
+	struct hd_event *ev = arg;
+	uint32_t s = atomic_load_explicit(&ev->state, memory_order_acquire);
+
+	do {
+		if (s == HD_EVENT_DONE)
+			return false;
+		/* release: the saved context is seen by whoever makes the fiber ready */
+	} while (!atomic_compare_exchange_weak_explicit(&ev->state, &s, s | HD_EVENT_PARKED,
+							memory_order_acq_rel,
+							memory_order_acquire));
+	return true;
+}
+
+int32_t hd_event_wait(struct hd_event *ev, enum hd_why why, const void *what)
+{
+	if (!hd_event_fired(ev))
+		hd_park(event_commit, ev, why, what);
+	return ev->res;
+}
+
+/* ---- the ring ----------------------------------------------------------- */
+
+bool hd_poll_has_uring(void)
+{
+	return io.uring;
+}
+
+int hd_poll_init(bool use_uring)
+{
+	memset(&io, 0, sizeof(io));
+	if (!use_uring)
+		return 0;
+	if (io_uring_queue_init(ENTRIES, &io.ring, IORING_SETUP_CLAMP))
+		return 0;	/* seccomp, sysctl, limits: blocking calls do as well */
+	if (!(io.ring.features & IORING_FEAT_EXT_ARG)) {
+		io_uring_queue_exit(&io.ring);
+		return 0;
+	}
+	io.uring = true;
+	return 0;
+}
+
+void hd_poll_exit(void)
+{
+	if (io.uring)
+		io_uring_queue_exit(&io.ring);
+	io.uring = false;
+	hd_timer_exit();
+}
+
+bool hd_poll_pending(void)
+{
+	return atomic_load_explicit(&io.inflight, memory_order_relaxed) ||
+	       hd_timer_next() != UINT64_MAX;
+}
+
+bool hd_poll_unattended(void)
+{
+	return hd_poll_pending() && !atomic_load(&io.poller);
+}
+
+static void submit_kick(void)
+{
+	struct io_uring_sqe *sqe;
+
+	hd_lock(&io.sq_lock);
+	sqe = io_uring_get_sqe(&io.ring);
+	if (sqe) {
+		io_uring_prep_nop(sqe);
+		io_uring_sqe_set_data64(sqe, KICK);
+	}
+	io_uring_submit(&io.ring);	/* a full queue: its entries wake the poller as well */
+	hd_unlock(&io.sq_lock);
+}
+
+static void kick(void)
+{
+	if (io.uring)
+		submit_kick();
+	else
+		hd_note_wake(&io.note);
+}
+
+void hd_poll_added(bool earlier)
+{
+	atomic_thread_fence(memory_order_seq_cst);	/* pairs with hd_poll_attend */
+	if (atomic_load(&io.poller)) {
+		if (earlier && hd_timer_next() < atomic_load(&io.wait_until))
+			kick();
+	} else {
+		hd_wake_proc();
+	}
+}
+
+int hd_poll_submit(struct hd_event *ev, void (*prep)(struct io_uring_sqe *sqe, void *arg),
+		   void *arg, uint64_t deadline)
+{
+	struct __kernel_timespec ts = { .tv_sec = (long long)(deadline / 1000000000u),
+					.tv_nsec = (long long)(deadline % 1000000000u) };
+	unsigned int need = deadline ? 2 : 1;
+	struct io_uring_sqe *sqe;
+	int r;
+
+	hd_lock(&io.sq_lock);
+	while (io_uring_sq_space_left(&io.ring) < need) {
+		r = io_uring_submit(&io.ring);
+		if (r < 0 && r != -EAGAIN && r != -EBUSY && r != -EINTR) {
+			hd_unlock(&io.sq_lock);
+			return r;
+		}
+	}
+	sqe = io_uring_get_sqe(&io.ring);
+	prep(sqe, arg);
+	io_uring_sqe_set_data(sqe, ev);
+	if (deadline) {
+		sqe->flags |= IOSQE_IO_LINK;
+		sqe = io_uring_get_sqe(&io.ring);
+		io_uring_prep_link_timeout(sqe, &ts, IORING_TIMEOUT_ABS);
+		io_uring_sqe_set_data64(sqe, KICK);
+	}
+	atomic_fetch_add(&io.inflight, 1);
+	do
+		r = io_uring_submit(&io.ring);
+	while (r == -EINTR || r == -EAGAIN || r == -EBUSY);
+	hd_unlock(&io.sq_lock);
+	if (r < 0)
+		hd_bug("io_uring does not take what it has room for");
+	return 0;
+}
+
+/* Fire the completed operations.  Another machine may be at it: then there is nothing to do. */
+static bool reap(void)
+{
+	struct io_uring_cqe *cqe[64];
+	bool any = false;
+	unsigned int n;
+
+	if (!io.uring || !hd_trylock(&io.cq_lock))
+		return false;
+	while ((n = io_uring_peek_batch_cqe(&io.ring, cqe, 64)) > 0) {
+		struct { struct hd_event *ev; int32_t res; } done[64];
+		unsigned int k = 0;
+
+		for (unsigned int i = 0; i < n; i++) {
+			if (io_uring_cqe_get_data64(cqe[i]) == KICK)
+				continue;
+			done[k].ev = io_uring_cqe_get_data(cqe[i]);
+			done[k++].res = cqe[i]->res;
+		}
+		io_uring_cq_advance(&io.ring, n);
+		atomic_fetch_sub(&io.inflight, k);
+		for (unsigned int i = 0; i < k; i++)
+			any |= hd_event_fire(done[i].ev, done[i].res);
+	}
+	hd_unlock(&io.cq_lock);
+	return any;
+}
+
+bool hd_poll_now(void)
+{
+	bool any = false;
+
+	if (hd_timer_next() != UINT64_MAX)
+		any = hd_timer_run(hd_clock());
+	if (io.uring && io_uring_cq_ready(&io.ring))
+		any |= reap();
+	return any;
+}
+
+/* ---- the poller --------------------------------------------------------- */
+
+bool hd_poll_attend(void)
+{
+	uint32_t nobody = 0;
+
+	/* seq_cst: whoever adds something later sees the poller (hd_poll_added) */
+	return hd_poll_pending() && atomic_compare_exchange_strong(&io.poller, &nobody, 1);
+}
+
+static void wait_ring(uint64_t until)
+{
+	uint64_t now = until == UINT64_MAX ? 0 : hd_clock();
+	struct __kernel_timespec ts;
+	struct io_uring_getevents_arg arg = { .sigmask_sz = _NSIG / 8 };
+
+	if (until != UINT64_MAX) {
+		uint64_t ns = until > now ? until - now : 0;
+
+		ts.tv_sec = (long long)(ns / 1000000000u);
+		ts.tv_nsec = (long long)(ns % 1000000000u);
+		arg.ts = (uint64_t)(uintptr_t)&ts;
+	}
+	io_uring_enter2((unsigned int)io.ring.ring_fd, 0, 1,
+			IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (sigset_t *)&arg,
+			sizeof(arg));
+}
+
+struct hd_proc *hd_poll_wait(struct hd_machine *m)
+{
+	uint64_t until;
+	struct hd_proc *p = NULL;
+
+	m->collect = true;
+	/* published first: a timer added from here on kicks if it is earlier */
+	atomic_store(&io.wait_until, UINT64_MAX);
+	until = hd_timer_next();
+	atomic_store(&io.wait_until, until);
+	if (!hd_poll_now() && hd_poll_pending()) {
+		if (io.uring)
+			wait_ring(until);
+		else
+			hd_note_sleep_until(&io.note, until == UINT64_MAX ? 0 : until);
+		hd_poll_now();
+	}
+	m->collect = false;
+	/* seq_cst: before the caller, going to rest, looks whether somebody must attend */
+	atomic_store(&io.poller, 0);
+	if (!atomic_load(&hd_rt.stop)) {
+		if (m->last_p && hd_idle_take(m->last_p))
+			p = m->last_p;
+		else
+			p = hd_idle_take_any();
+	}
+	if (!p) {
+		while (m->ready) {
+			struct hd_fiber *f = m->ready;
+
+			m->ready = f->next;
+			hd_global_push(f);
+		}
+		atomic_thread_fence(memory_order_seq_cst);	/* pairs with hd_idle_put */
+		hd_wake_proc();
+	}
+	return p;
+}
+
+void hd_poll_take_ready(struct hd_machine *m)
+{
+	unsigned int n = 0;
+
+	while (m->ready) {
+		struct hd_fiber *f = m->ready;
+
+		m->ready = f->next;
+		hd_proc_push(m->p, f);
+		n++;
+	}
+	if (n > 1 && hd_rt.nprocs > 1)
+		hd_wake_proc();
+}

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * Run queues.  The ring and its stealing are those of Go's scheduler (256
+ * slots, owner pushes, half is stolen); the stack of fresh fibers is ours:
+ * newest first keeps few stacks alive in a tree of spawns, and every
+ * FRESH_OLDEST-th pop takes the oldest so that none waits for ever.
+ */
+#include "core/processor.h"
+#include "core/runtime.h"
+
+#define FRESH_OLDEST	32u
+#define FRESH_STEAL	128u
+
+#define relaxed memory_order_relaxed
+#define acquire memory_order_acquire
+#define release memory_order_release
+
+/* The ring is full: half of it and f go to the global queue.  False: a thief made room. */
+static bool push_overflow(struct hd_proc *p, struct hd_fiber *f, uint32_t head, uint32_t tail)
+{
+	struct hd_fiber *batch[HD_RING / 2 + 1];
+	uint32_t n = (tail - head) / 2;
+
+	for (uint32_t i = 0; i < n; i++)
+		batch[i] = atomic_load_explicit(&p->ring[(head + i) % HD_RING], relaxed);
+	/* release: the slots are read before a push may reuse them */
+	if (!atomic_compare_exchange_strong_explicit(&p->head, &head, head + n, release, relaxed))
+		return false;
+	batch[n] = f;
+	for (uint32_t i = 0; i < n; i++)
+		batch[i]->next = batch[i + 1];
+	hd_global_push_list(batch[0], batch[n], n + 1);
+	return true;
+}
+
+void hd_proc_push(struct hd_proc *p, struct hd_fiber *f)
+{
+	for (;;) {
+		/* acquire: pairs with the thieves' release of head: their reads are done */
+		uint32_t head = atomic_load_explicit(&p->head, acquire);
+		uint32_t tail = atomic_load_explicit(&p->tail, relaxed);
+
+		if (tail - head < HD_RING) {
+			atomic_store_explicit(&p->ring[tail % HD_RING], f, relaxed);
+			/* release: pairs with the thieves' acquire of tail */
+			atomic_store_explicit(&p->tail, tail + 1, release);
+			return;
+		}
+		if (push_overflow(p, f, head, tail))
+			return;
+	}
+}
+
+void hd_proc_push_next(struct hd_proc *p, struct hd_fiber *f)
+{
+	/* release: f's fields are seen by a thief that takes it (acquire there) */
+	struct hd_fiber *old = atomic_exchange_explicit(&p->next, f, memory_order_acq_rel);
+
+	if (old)
+		hd_proc_push(p, old);
+}
+
+void hd_proc_push_fresh(struct hd_proc *p, struct hd_fiber *f)
+{
+	f->prev = NULL;
+	hd_lock(&p->fresh_lock);
+	f->next = p->fresh_head;
+	if (f->next)
+		f->next->prev = f;
+	else
+		p->fresh_tail = f;
+	p->fresh_head = f;
+	atomic_store_explicit(&p->nfresh, atomic_load_explicit(&p->nfresh, relaxed) + 1, release);
+	hd_unlock(&p->fresh_lock);
+}
+
+static struct hd_fiber *pop_fresh(struct hd_proc *p)
+{
+	struct hd_fiber *f;
+
+	if (!atomic_load_explicit(&p->nfresh, relaxed))
+		return NULL;
+	hd_lock(&p->fresh_lock);
+	if (++p->fresh_tick % FRESH_OLDEST == 0) {
+		f = p->fresh_tail;
+		if (f) {
+			p->fresh_tail = f->prev;
+			if (f->prev)
+				f->prev->next = NULL;
+			else
+				p->fresh_head = NULL;
+		}
+	} else {
+		f = p->fresh_head;
+		if (f) {
+			p->fresh_head = f->next;
+			if (f->next)
+				f->next->prev = NULL;
+			else
+				p->fresh_tail = NULL;
+		}
+	}
+	if (f)
+		atomic_store_explicit(&p->nfresh, atomic_load_explicit(&p->nfresh, relaxed) - 1,
+				      release);
+	hd_unlock(&p->fresh_lock);
+	return f;
+}
+
+static struct hd_fiber *pop_ring(struct hd_proc *p)
+{
+	uint32_t head = atomic_load_explicit(&p->head, acquire);
+
+	for (;;) {
+		struct hd_fiber *f;
+
+		if (head == atomic_load_explicit(&p->tail, relaxed))
+			return NULL;
+		f = atomic_load_explicit(&p->ring[head % HD_RING], relaxed);
+		/* release: the slot is read before it may be pushed to again */
+		if (atomic_compare_exchange_weak_explicit(&p->head, &head, head + 1, release,
+							  acquire))
+			return f;
+	}
+}
+
+static struct hd_fiber *pop_next(struct hd_proc *p)
+{
+	if (!atomic_load_explicit(&p->next, relaxed))
+		return NULL;
+	return atomic_exchange_explicit(&p->next, NULL, acquire);
+}
+
+struct hd_fiber *hd_proc_pop(struct hd_proc *p)
+{
+	uint32_t tick = atomic_load_explicit(&p->tick, relaxed) + 1;
+	struct hd_fiber *f;
+
+	atomic_store_explicit(&p->tick, tick, relaxed);
+	if (tick % HD_GLOBAL_TICK == 0 && hd_global_len() && (f = hd_global_pop(p)))
+		return f;
+	if (p->next_streak < HD_NEXT_STREAK && (f = pop_next(p))) {
+		p->next_streak++;
+		return f;
+	}
+	p->next_streak = 0;
+	/* started and never-run fibers take turns, so neither starves the other */
+	f = tick & 1 ? pop_ring(p) : pop_fresh(p);
+	if (!f)
+		f = tick & 1 ? pop_fresh(p) : pop_ring(p);
+	return f ? f : pop_next(p);
+}
+
+/* The oldest half of victim's fresh fibers. */
+static struct hd_fiber *steal_fresh(struct hd_proc *p, struct hd_proc *victim)
+{
+	struct hd_fiber *last, *first;
+	uint32_t n;
+
+	if (!atomic_load_explicit(&victim->nfresh, relaxed))
+		return NULL;
+	hd_lock(&victim->fresh_lock);
+	n = atomic_load_explicit(&victim->nfresh, relaxed);
+	last = first = victim->fresh_tail;
+	if (!last) {
+		hd_unlock(&victim->fresh_lock);
+		return NULL;
+	}
+	n = n - n / 2 < FRESH_STEAL ? n - n / 2 : FRESH_STEAL;
+	for (uint32_t i = 1; i < n; i++)
+		first = first->prev;
+	victim->fresh_tail = first->prev;
+	if (first->prev)
+		first->prev->next = NULL;
+	else
+		victim->fresh_head = NULL;
+	atomic_store_explicit(&victim->nfresh,
+			      atomic_load_explicit(&victim->nfresh, relaxed) - n, release);
+	hd_unlock(&victim->fresh_lock);
+
+	/* the oldest runs now, the others become p's: its own list is empty or older still */
+	if (n > 1) {
+		struct hd_fiber *rest = last->prev;
+
+		rest->next = NULL;
+		first->prev = NULL;
+		hd_lock(&p->fresh_lock);
+		rest->next = p->fresh_head;
+		if (p->fresh_head)
+			p->fresh_head->prev = rest;
+		else
+			p->fresh_tail = rest;
+		p->fresh_head = first;
+		atomic_store_explicit(&p->nfresh,
+				      atomic_load_explicit(&p->nfresh, relaxed) + n - 1, release);
+		hd_unlock(&p->fresh_lock);
+	}
+	return last;
+}
+
+/* Half of victim's ring to p's, which is empty; one is returned. */
+static struct hd_fiber *steal_ring(struct hd_proc *p, struct hd_proc *victim)
+{
+	uint32_t tail = atomic_load_explicit(&p->tail, relaxed);
+
+	for (;;) {
+		/* acquire: pairs with the owner's release of tail: the slots are written */
+		uint32_t vhead = atomic_load_explicit(&victim->head, acquire);
+		uint32_t vtail = atomic_load_explicit(&victim->tail, acquire);
+		uint32_t n = vtail - vhead;
+
+		n -= n / 2;
+		if (n == 0)
+			return NULL;
+		if (n > HD_RING / 2)
+			continue;	/* head and tail are of different moments */
+		for (uint32_t i = 0; i < n; i++) {
+			struct hd_fiber *f = atomic_load_explicit(
+				&victim->ring[(vhead + i) % HD_RING], relaxed);
+
+			atomic_store_explicit(&p->ring[(tail + i) % HD_RING], f, relaxed);
+		}
+		if (atomic_compare_exchange_strong_explicit(&victim->head, &vhead, vhead + n,
+							    release, relaxed)) {
+			n--;
+			atomic_store_explicit(&p->tail, tail + n, release);
+			return atomic_load_explicit(&p->ring[(tail + n) % HD_RING], relaxed);
+		}
+	}
+}
+
+struct hd_fiber *hd_proc_steal(struct hd_proc *p, struct hd_proc *victim, bool with_next)
+{
+	struct hd_fiber *f = steal_ring(p, victim);
+
+	if (!f)
+		f = steal_fresh(p, victim);
+	if (!f && with_next)
+		f = pop_next(victim);
+	if (f)
+		atomic_store_explicit(&p->steals, atomic_load_explicit(&p->steals, relaxed) + 1,
+				      relaxed);
+	return f;
+}
+
+/* ---- the global queue --------------------------------------------------- */
+
+void hd_global_push_list(struct hd_fiber *head, struct hd_fiber *tail, uint32_t n)
+{
+	tail->next = NULL;
+	hd_lock(&hd_rt.lock);
+	if (hd_rt.global_tail)
+		hd_rt.global_tail->next = head;
+	else
+		hd_rt.global_head = head;
+	hd_rt.global_tail = tail;
+	atomic_store_explicit(&hd_rt.nglobal, hd_global_len() + n, release);
+	hd_unlock(&hd_rt.lock);
+}
+
+void hd_global_push(struct hd_fiber *f)
+{
+	hd_global_push_list(f, f, 1);
+}
+
+uint32_t hd_global_len(void)
+{
+	return atomic_load_explicit(&hd_rt.nglobal, acquire);
+}
+
+struct hd_fiber *hd_global_pop(struct hd_proc *p)
+{
+	struct hd_fiber *f, *g;
+	uint32_t len, n;
+
+	if (!hd_global_len())
+		return NULL;
+	hd_lock(&hd_rt.lock);
+	len = hd_global_len();
+	n = len / hd_rt.nprocs + 1;
+	if (n > HD_RING / 2)
+		n = HD_RING / 2;
+	if (n > len)
+		n = len;
+	f = hd_rt.global_head;
+	g = f;
+	for (uint32_t i = 0; i < n; i++)
+		g = g->next;
+	hd_rt.global_head = g;
+	if (!g)
+		hd_rt.global_tail = NULL;
+	atomic_store_explicit(&hd_rt.nglobal, len - n, release);
+	hd_unlock(&hd_rt.lock);
+	if (!n)
+		return NULL;
+	g = f->next;
+	for (uint32_t i = 1; i < n; i++) {
+		struct hd_fiber *next = g->next;
+
+		hd_proc_push(p, g);
+		g = next;
+	}
+	return f;
+}
+
+/* ---- idle processors ---------------------------------------------------- */
+
+/*
+ * seq_cst throughout: a P is put to rest before its machine looks once more
+ * for work, and work is published before its owner looks for an idle P; one of
+ * the two must see the other (hd_wake_proc, find_work).
+ */
+void hd_idle_put(struct hd_proc *p)
+{
+	atomic_fetch_or(&hd_rt.idle[p->id / 64], 1ull << p->id % 64);
+	atomic_fetch_add(&hd_rt.nidle, 1);
+}
+
+bool hd_idle_take(struct hd_proc *p)
+{
+	uint64_t bit = 1ull << p->id % 64;
+
+	if (!(atomic_load_explicit(&hd_rt.idle[p->id / 64], relaxed) & bit) ||
+	    !(atomic_fetch_and(&hd_rt.idle[p->id / 64], ~bit) & bit))
+		return false;
+	atomic_fetch_sub(&hd_rt.nidle, 1);
+	return true;
+}
+
+struct hd_proc *hd_idle_take_any(void)
+{
+	for (uint32_t w = 0; w * 64 < hd_rt.nprocs; w++) {
+		uint64_t bits = atomic_load(&hd_rt.idle[w]);
+
+		while (bits) {
+			struct hd_proc *p = &hd_rt.procs[w * 64 + (uint32_t)__builtin_ctzll(bits)];
+
+			if (hd_idle_take(p))
+				return p;
+			bits &= bits - 1;
+		}
+	}
+	return NULL;
+}
+
+uint32_t hd_idle_count(void)
+{
+	return atomic_load(&hd_rt.nidle);
+}

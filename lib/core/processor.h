@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * Processors (P): the right to run fibers, and the queues that come with it.
+ *
+ * Only the machine that holds a P touches its private fields.  Others may
+ * steal from ring, next and fresh, by the protocols below.
+ */
+#ifndef HEDDLE_CORE_PROCESSOR_H
+#define HEDDLE_CORE_PROCESSOR_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/fiber.h"
+#include "ground/futex.h"
+
+#define HD_RING		256u		/* a power of two */
+#define HD_MAX_PROCS	1024u
+#define HD_NEXT_STREAK	32u		/* fibers run from `next` in a row before the ring's turn */
+#define HD_GLOBAL_TICK	61u		/* the global queue is looked at every so many ticks */
+#define HD_CACHE	64u		/* stacks and fibers kept by a P */
+
+struct hd_proc {
+	/* written by the holder at every switch, read by the monitor */
+	_Atomic uint32_t tick __attribute__((aligned(64)));
+	uint32_t id;
+	struct hd_machine *m;		/* its holder; NULL: idle */
+	uint32_t next_streak;
+	uint32_t fresh_tick;
+	uint32_t rng;
+	struct hd_fiber *free_fibers;
+	uint32_t nfree_fibers;
+	uint32_t nfree_stacks;
+	struct hd_stack *free_stacks;
+	uint64_t id_next, id_end;	/* fiber numbers, taken in blocks */
+
+	/* counters: written by the holder, summed by readers */
+	_Atomic uint64_t started, ended, steals;
+
+	/* the ring: holder pushes at tail, all take at head */
+	_Atomic uint32_t head __attribute__((aligned(64)));
+	_Atomic uint32_t tail;
+	_Atomic(struct hd_fiber *) next;	/* run before the ring */
+	_Atomic(struct hd_fiber *) ring[HD_RING];
+
+	/* fibers never run: newest at head; nfresh is written under fresh_lock */
+	struct hd_lock fresh_lock __attribute__((aligned(64)));
+	_Atomic uint32_t nfresh;
+	struct hd_fiber *fresh_head, *fresh_tail;
+};
+
+/* Queueing, by the holder. */
+void hd_proc_push(struct hd_proc *p, struct hd_fiber *f);	/* to the end */
+void hd_proc_push_next(struct hd_proc *p, struct hd_fiber *f);	/* to run first */
+void hd_proc_push_fresh(struct hd_proc *p, struct hd_fiber *f);
+/* The next fiber of this P, NULL if it has none. */
+struct hd_fiber *hd_proc_pop(struct hd_proc *p);
+
+/* Anything queued?  For any thread; a hint unless the world is stopped. */
+static inline bool hd_proc_has_work(struct hd_proc *p)
+{
+	return atomic_load_explicit(&p->tail, memory_order_acquire) !=
+		       atomic_load_explicit(&p->head, memory_order_acquire) ||
+	       atomic_load_explicit(&p->next, memory_order_acquire) ||
+	       atomic_load_explicit(&p->nfresh, memory_order_acquire);
+}
+
+/* Take work from victim for p, one fiber is returned; with_next: its next as well. */
+struct hd_fiber *hd_proc_steal(struct hd_proc *p, struct hd_proc *victim, bool with_next);
+
+/* The global queue. */
+void hd_global_push(struct hd_fiber *f);
+void hd_global_push_list(struct hd_fiber *head, struct hd_fiber *tail, uint32_t n);
+/* Up to a fair share moves to p, the first is returned. */
+struct hd_fiber *hd_global_pop(struct hd_proc *p);
+uint32_t hd_global_len(void);
+
+/* Idle processors: a bit each, taken and given back by one atomic. */
+void hd_idle_put(struct hd_proc *p);
+bool hd_idle_take(struct hd_proc *p);
+struct hd_proc *hd_idle_take_any(void);
+uint32_t hd_idle_count(void);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/* The one runtime instance. */
+#ifndef HEDDLE_CORE_RUNTIME_H
+#define HEDDLE_CORE_RUNTIME_H
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/machine.h"
+#include "core/processor.h"
+#include "ground/futex.h"
+#include "heddle/runtime.h"
+#include "status.h"
+
+enum hd_phase { HD_PHASE_NONE = 0, HD_PHASE_RUNNING, HD_PHASE_ENDING };
+
+struct hd_counters {		/* struct hd_stats; relaxed atomics */
+	_Atomic uint64_t switches_ended, steals, retakes, handoffs, machines, machines_started,
+		machines_ended, blanks_used, module_clones, template_clones, foreign_calls, spawns,
+		spawn_failures, world_stops, world_stop_max_ns, dirty_unlocks;
+};
+
+struct hd_runtime {
+	_Atomic uint32_t phase;
+	uint64_t generation;
+	struct hd_options opt;
+	uint32_t nprocs;
+	struct hd_proc *procs;
+
+	_Atomic int32_t active;		/* threads that may wake others: see hd_active_dec */
+	_Atomic uint32_t nspinning;
+	_Atomic uint32_t nidle;		/* idle processors */
+	_Atomic uint64_t idle[HD_MAX_PROCS / 64];
+	_Atomic bool stop;		/* a world stop is wanted: give up your P */
+	_Atomic bool starved;		/* a machine could not be made: the monitor tries again */
+
+	struct hd_lock lock;		/* global queue, machine lists */
+	struct hd_fiber *global_head, *global_tail;
+	_Atomic uint32_t nglobal;
+	struct hd_machine *idle_machines;
+	struct hd_machine *blanks;
+	struct hd_machine *unborn;	/* never got a thread */
+	struct hd_machine *all;
+	uint32_t nmachines;
+	uint32_t next_index;
+
+	_Atomic uint64_t fiber_ids;
+	_Atomic uint32_t main_done;
+	_Atomic uint64_t foreign_started, foreign_ended;
+	struct hd_machine *m0;
+	_Atomic uint32_t done;		/* futex: the last fiber has ended */
+	sigset_t sigmask;		/* every machine's, as it was at hd_run */
+	struct hd_counters count;
+	struct hd_status *status;
+	struct heddle_page *page;
+};
+
+extern struct hd_runtime hd_rt;
+
+static inline bool hd_running(void)
+{
+	return atomic_load_explicit(&hd_rt.phase, memory_order_acquire) != HD_PHASE_NONE;
+}
+
+static inline void hd_count(_Atomic uint64_t *c)
+{
+	atomic_fetch_add_explicit(c, 1, memory_order_relaxed);
+}
+
+/* Fibers alive, exact only while nothing runs. */
+uint64_t hd_fibers_alive(void);
+
+/* By hd_spawn. */
+void hd_count_spawn(bool ok);
+
+/* Broken invariant of our own: say which, and abort. */
+void hd_bug(const char *what) __attribute__((noreturn));
+
+#endif

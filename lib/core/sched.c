@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * The scheduler.
+ *
+ * A fiber that parks picks its successor itself and switches to it directly;
+ * only if there is none does it go to its machine's own stack, where the loop
+ * looks further: global queue, I/O and timers, other processors' queues.  What
+ * must not happen while the leaving fiber still stands on its stack (it might
+ * be run elsewhere at once) is done by whoever comes next on the machine:
+ * finish_switch().
+ *
+ * Submitting and going to rest: work is published, then an idle processor is
+ * looked for; a processor is put to rest, then work is looked for once more.
+ * Both sides have a full barrier between, so at least one sees the other.  For
+ * work pushed to one's own queue the submitter's barrier is left out: the
+ * work is not lost, its processor runs; at worst it is not shared until the
+ * next push or the monitor's next look.
+ */
+#include <string.h>
+
+#include "core/poll.h"
+#include "core/runtime.h"
+#include "core/sched.h"
+#include "core/stack.h"
+#include "core/timer.h"
+
+#define relaxed memory_order_relaxed
+
+static bool stopping(void)
+{
+	return __builtin_expect(atomic_load_explicit(&hd_rt.stop, relaxed), 0);
+}
+
+/* ---- switching ---------------------------------------------------------- */
+
+/* Give a fresh fiber its stack.  False: no memory. */
+static bool prepare(struct hd_proc *p, struct hd_fiber *f)
+{
+	if (atomic_load_explicit(&f->state, relaxed) != HD_FIBER_FRESH)
+		return true;
+	if (!f->stack) {
+		f->stack = hd_stack_get(p);
+		if (!f->stack)
+			return false;
+	}
+	hd_ctx_make(&f->ctx, hd_stack_top(f->stack), hd_fiber_entry);
+	return true;
+}
+
+static void run(struct hd_machine *m, struct hd_fiber *f)
+{
+	m->cur = f;
+	m->switches++;
+	atomic_store_explicit(&f->state, HD_FIBER_RUNNING, relaxed);
+	__atomic_store_n(&m->status->fiber, f->id, __ATOMIC_RELAXED);
+	memcpy(m->status->fiber_name, f->name, sizeof(f->name));
+}
+
+/* First thing after every switch, in the context switched to. */
+static void finish_switch(void)
+{
+	struct hd_machine *m = hd_this_machine();
+	struct hd_fiber *f = m->post_fiber;
+	enum hd_post post = m->post;
+
+	m->post = HD_POST_NONE;
+	switch (post) {
+	case HD_POST_NONE:
+		break;
+	case HD_POST_PARK:
+		if (!m->post_commit(m->post_arg))
+			hd_ready(f);
+		break;
+	case HD_POST_YIELD:
+		atomic_store_explicit(&f->state, HD_FIBER_RUNNABLE, relaxed);
+		hd_proc_push(m->p, f);
+		break;
+	case HD_POST_GLOBAL:
+		atomic_store_explicit(&f->state, HD_FIBER_RUNNABLE, relaxed);
+		hd_global_push(f);
+		atomic_thread_fence(memory_order_seq_cst);
+		hd_wake_proc();
+		break;
+	case HD_POST_EXIT:
+		hd_stack_put(m->p, m->post_stack);
+		break;
+	}
+}
+
+/* From f to next, or to the scheduler if there is no next this machine can run itself. */
+static void switch_away(struct hd_machine *m, struct hd_ctx *from, struct hd_fiber *next)
+{
+	struct hd_ctx *to = &m->ctx;
+
+	if (next && !next->locked && prepare(m->p, next)) {
+		run(m, next);
+		to = &next->ctx;
+	} else {
+		m->pending = next;
+		m->cur = NULL;
+	}
+	hd_switch(from, to, NULL);
+}
+
+/*
+ * The successor a leaving fiber may switch to by itself.  None while the world
+ * is to be stopped, and now and then none, so that the scheduler looks at I/O
+ * and timers however busy the queue is.
+ */
+static struct hd_fiber *pick(struct hd_proc *p)
+{
+	if (stopping())
+		return NULL;
+	if (atomic_load_explicit(&p->tick, relaxed) % HD_GLOBAL_TICK == 0 && hd_poll_pending()) {
+		atomic_fetch_add_explicit(&p->tick, 1, relaxed);
+		return NULL;
+	}
+	return hd_proc_pop(p);
+}
+
+/* ---- parking ------------------------------------------------------------ */
+
+/*
+ * A locked fiber waits with its thread, on its own stack: the machine gives
+ * its processor on, directly to another locked fiber's machine if that is
+ * next, and sleeps until one is given to it.
+ */
+static void park_locked(struct hd_machine *m, bool (*commit)(void *arg), void *arg)
+{
+	struct hd_proc *p = hd_machine_release(m);
+
+	hd_machine_set_state(m, HD_MS_LOCKED_WAIT);
+	if (!commit(arg)) {
+		hd_machine_acquire(m, p);
+		return;
+	}
+	hd_handoff(m, p);
+	hd_active_dec();
+	hd_note_sleep(&m->note);
+	hd_machine_acquire(m, m->next_p);
+}
+
+void hd_park(bool (*commit)(void *arg), void *arg, enum hd_why why, const void *what)
+{
+	struct hd_machine *m = hd_this_machine();
+	struct hd_fiber *f = m->cur;
+
+	f->why = why;
+	f->what = what;
+	atomic_store_explicit(&f->state, HD_FIBER_WAITING, relaxed);
+	if (f->locked) {
+		park_locked(m, commit, arg);
+		atomic_store_explicit(&f->state, HD_FIBER_RUNNING, relaxed);
+	} else {
+		m->post = HD_POST_PARK;
+		m->post_fiber = f;
+		m->post_commit = commit;
+		m->post_arg = arg;
+		switch_away(m, &f->ctx, pick(m->p));
+		finish_switch();
+	}
+	f->why = HD_WHY_NONE;
+}
+
+void hd_ready(struct hd_fiber *f)
+{
+	struct hd_machine *m = hd_this_machine();
+
+	atomic_store_explicit(&f->state, HD_FIBER_RUNNABLE, relaxed);
+	if (m && m->p) {
+		bool alone = !hd_proc_has_work(m->p);
+
+		hd_proc_push_next(m->p, f);
+		/*
+		 * Alone in the queue it will most likely run here as soon as
+		 * the caller waits for its answer; waking another thread for
+		 * it costs more.  If the caller computes on, the monitor sees it.
+		 */
+		if (!alone && hd_rt.nprocs > 1)
+			hd_wake_proc();
+		return;
+	}
+	if (m && m->collect) {
+		f->next = m->ready;
+		m->ready = f;
+		return;
+	}
+	hd_global_push(f);
+	atomic_thread_fence(memory_order_seq_cst);	/* pairs with hd_idle_put */
+	hd_wake_proc();
+}
+
+void hd_yield_inside(void)
+{
+	struct hd_machine *m = hd_this_machine();
+	struct hd_fiber *f = m->cur, *next;
+
+	next = pick(m->p);
+	if (!next && !stopping() && !hd_poll_pending() && !hd_global_len())
+		return;
+	if (f->locked) {
+		struct hd_proc *p = m->p;
+
+		if (!next)
+			return;
+		/* behind the others, and this thread gives its processor to them */
+		hd_proc_push_next(p, next);
+		atomic_store_explicit(&f->state, HD_FIBER_RUNNABLE, relaxed);
+		hd_proc_push(p, f);
+		hd_machine_release(m);
+		hd_machine_set_state(m, HD_MS_LOCKED_WAIT);
+		hd_handoff(m, p);
+		hd_active_dec();
+		hd_note_sleep(&m->note);
+		hd_machine_acquire(m, m->next_p);
+		atomic_store_explicit(&f->state, HD_FIBER_RUNNING, relaxed);
+		return;
+	}
+	m->post = HD_POST_YIELD;
+	m->post_fiber = f;
+	switch_away(m, &f->ctx, next);
+	finish_switch();
+}
+
+void hd_yield_away(void)
+{
+	struct hd_machine *m = hd_this_machine();
+	struct hd_fiber *f = m->cur;
+
+	m->post = HD_POST_YIELD;
+	m->post_fiber = f;
+	switch_away(m, &f->ctx, NULL);
+	finish_switch();
+}
+
+void hd_wait_for_proc(struct hd_machine *m)
+{
+	struct hd_proc *p = NULL;
+	struct hd_fiber *f = m->cur;
+
+	if (!stopping()) {
+		if (m->last_p && hd_idle_take(m->last_p))
+			p = m->last_p;
+		else
+			p = hd_idle_take_any();
+	}
+	if (p) {
+		hd_machine_acquire(m, p);
+		return;
+	}
+	if (f->locked) {
+		atomic_store_explicit(&f->state, HD_FIBER_RUNNABLE, relaxed);
+		hd_machine_set_state(m, HD_MS_LOCKED_WAIT);
+		hd_global_push(f);
+		atomic_thread_fence(memory_order_seq_cst);	/* pairs with hd_idle_put */
+		hd_wake_proc();
+		hd_active_dec();
+		hd_note_sleep(&m->note);
+		hd_machine_acquire(m, m->next_p);
+		atomic_store_explicit(&f->state, HD_FIBER_RUNNING, relaxed);
+		return;
+	}
+	m->post = HD_POST_GLOBAL;
+	m->post_fiber = f;
+	m->cur = NULL;
+	hd_switch(&f->ctx, &m->ctx, NULL);
+	finish_switch();
+}
+
+/* ---- a fiber's life ----------------------------------------------------- */
+
+struct hd_fiber *hd_fiber_start(void *(*fn)(void *arg), void *arg, uint32_t flags,
+				const char *name)
+{
+	struct hd_proc *p = hd_this_machine()->p;
+	struct hd_fiber *f = hd_fiber_alloc(p);
+
+	if (!f)
+		return NULL;
+	f->fn = fn;
+	f->arg = arg;
+	f->flags = flags;
+	f->lock_count = 0;
+	f->why = HD_WHY_NONE;
+	f->what = NULL;
+	f->stack = NULL;
+	f->locked = NULL;
+	memset(f->name, 0, sizeof(f->name));
+	if (name)
+		strncpy(f->name, name, sizeof(f->name) - 1);
+	atomic_store_explicit(&f->joiner,
+			      flags & HD_FIBER_DETACHED ? HD_JOIN_DETACHED : HD_JOIN_NONE, relaxed);
+	atomic_store_explicit(&f->state, HD_FIBER_FRESH, relaxed);
+	atomic_store_explicit(&p->started, atomic_load_explicit(&p->started, relaxed) + 1, relaxed);
+	hd_proc_push_fresh(p, f);
+	if (hd_rt.nprocs > 1)
+		hd_wake_proc();
+	return f;
+}
+
+void hd_fiber_entry(void *unused)
+{
+	struct hd_fiber *f;
+
+	(void)unused;
+	finish_switch();
+	f = hd_this_machine()->cur;
+	hd_leave();
+	hd_fiber_end(f->fn(f->arg));
+}
+
+/* Publish the result.  f may be gone when this returns. */
+static void complete(struct hd_proc *p, struct hd_fiber *f, void *ret)
+{
+	uintptr_t j;
+
+	f->arg = ret;
+	if (f->flags & HD_FIBER_MAIN)
+		atomic_store(&hd_rt.main_done, 1);
+	atomic_store_explicit(&f->state, HD_FIBER_DONE, relaxed);
+	atomic_store_explicit(&p->ended, atomic_load_explicit(&p->ended, relaxed) + 1, relaxed);
+	/* acq_rel: the result before the word, the joiner's park before hd_ready */
+	j = atomic_exchange_explicit(&f->joiner, HD_JOIN_DONE, memory_order_acq_rel);
+	if (j == HD_JOIN_DETACHED)
+		hd_fiber_free(p, f);
+	else if (j != HD_JOIN_NONE)
+		hd_ready((struct hd_fiber *)j);
+}
+
+void hd_fiber_end(void *ret)
+{
+	struct hd_machine *m;
+	struct hd_fiber *f, *next = NULL;
+	struct hd_stack *stack;
+	struct hd_ctx dead;
+	bool is_main;
+
+	if (!hd_enter())
+		hd_bug("a fiber ended outside the runtime");
+	m = hd_this_machine();
+	f = m->cur;
+	stack = f->stack;
+	is_main = f->flags & HD_FIBER_MAIN;
+	if (f->locked) {
+		/* the thread goes with it: whatever state it is in, nobody runs on it again */
+		m->locked = NULL;
+		f->locked = NULL;
+		m->dirty = true;
+	}
+	complete(m->p, f, ret);
+	if (!m->dirty)
+		next = pick(m->p);
+	if (is_main) {
+		/* its stack is hd_run's, of another size */
+	} else if (next && !next->locked && !next->stack &&
+	    atomic_load_explicit(&next->state, relaxed) == HD_FIBER_FRESH) {
+		/* the hot stack serves the next fresh fiber at once */
+		next->stack = stack;
+	} else {
+		m->post = HD_POST_EXIT;
+		m->post_stack = stack;
+	}
+	switch_away(m, &dead, next);
+	__builtin_unreachable();
+}
+
+/* ---- finding work ------------------------------------------------------- */
+
+void hd_wake_proc(void)
+{
+	uint32_t none = 0;
+	struct hd_proc *p;
+
+	if (!atomic_load_explicit(&hd_rt.nidle, relaxed) ||
+	    atomic_load_explicit(&hd_rt.nspinning, relaxed) || stopping())
+		return;
+	/* one looks on behalf of all: the last to stop looking wakes the next (find_work) */
+	if (!atomic_compare_exchange_strong(&hd_rt.nspinning, &none, 1))
+		return;
+	p = hd_idle_take_any();
+	if (p)
+		hd_machine_start(p, true);
+	else
+		atomic_fetch_sub(&hd_rt.nspinning, 1);
+}
+
+static bool any_work(void)
+{
+	if (hd_global_len())
+		return true;
+	for (uint32_t i = 0; i < hd_rt.nprocs; i++)
+		if (hd_proc_has_work(&hd_rt.procs[i]))
+			return true;
+	return false;
+}
+
+/* p, held by nobody, goes to rest, unless there is work that nobody would see. */
+static void rest(struct hd_proc *p)
+{
+	hd_idle_put(p);
+	if (stopping())
+		return;
+	if (any_work() || hd_poll_unattended())
+		hd_wake_proc();
+}
+
+void hd_handoff(struct hd_machine *m, struct hd_proc *p)
+{
+	struct hd_fiber *f;
+
+	(void)m;
+	if (stopping()) {
+		hd_idle_put(p);
+		return;
+	}
+	f = hd_proc_pop(p);
+	if (!f)
+		f = hd_global_pop(p);
+	if (!f) {
+		rest(p);
+		return;
+	}
+	if (f->locked) {
+		hd_machine_give(f->locked, p);
+		return;
+	}
+	hd_proc_push_next(p, f);
+	hd_machine_start(p, false);
+}
+
+static struct hd_fiber *steal(struct hd_machine *m)
+{
+	struct hd_proc *p = m->p;
+	uint32_t n = hd_rt.nprocs;
+
+	for (int round = 0; round < 4; round++) {
+		uint32_t at = p->rng = p->rng * 1664525u + 1013904223u;
+
+		at = (at >> 8) % n;
+		for (uint32_t i = 0; i < n; i++) {
+			struct hd_proc *victim = &hd_rt.procs[(at + i) % n];
+			struct hd_fiber *f;
+
+			if (victim == p)
+				continue;
+			f = hd_proc_steal(p, victim, round == 3);
+			if (f)
+				return f;
+		}
+		for (int i = 0; i < 20; i++)
+			hd_cpu_relax();
+	}
+	return NULL;
+}
+
+/* Sleep until somebody gives this machine a processor.  False: it is to end. */
+static bool park_machine(struct hd_machine *m)
+{
+	hd_lock(&hd_rt.lock);
+	m->link = hd_rt.idle_machines;
+	hd_rt.idle_machines = m;
+	hd_unlock(&hd_rt.lock);
+	hd_machine_set_state(m, HD_MS_IDLE);
+	hd_active_dec();
+	hd_note_sleep(&m->note);
+	if (m->quit)
+		return false;
+	hd_machine_acquire(m, m->next_p);
+	return true;
+}
+
+static void stop_spinning(struct hd_machine *m)
+{
+	m->spinning = false;
+	/* seq_cst: before the last look for work */
+	atomic_fetch_sub(&hd_rt.nspinning, 1);
+}
+
+static struct hd_fiber *spin_for_work(struct hd_machine *m)
+{
+	if (hd_rt.nprocs == 1)
+		return NULL;
+	if (!m->spinning) {
+		uint32_t busy = hd_rt.nprocs - hd_idle_count();
+
+		if (2 * atomic_load(&hd_rt.nspinning) >= busy)
+			return NULL;
+		m->spinning = true;
+		atomic_fetch_add(&hd_rt.nspinning, 1);
+	}
+	hd_machine_set_state(m, HD_MS_SPINNING);
+	return steal(m);
+}
+
+/* Nothing found: the processor goes to rest, then one more look.  True: m has a processor again. */
+static bool give_up(struct hd_machine *m)
+{
+	struct hd_proc *p = hd_machine_release(m);
+	bool spun = m->spinning;
+
+	hd_idle_put(p);
+	if (spun)
+		stop_spinning(m);
+	if (stopping())
+		return false;
+	if (any_work()) {
+		p = hd_idle_take_any();
+		if (p) {
+			hd_machine_acquire(m, p);
+			if (spun) {
+				m->spinning = true;
+				atomic_fetch_add(&hd_rt.nspinning, 1);
+			}
+			return true;
+		}
+	}
+	if (!hd_poll_attend())
+		return false;
+	hd_machine_set_state(m, HD_MS_POLLING);
+	p = hd_poll_wait(m);
+	if (!p)
+		return false;
+	hd_machine_acquire(m, p);
+	hd_poll_take_ready(m);
+	return true;
+}
+
+/* The next fiber for m, which then holds a processor; NULL: m is to end. */
+static struct hd_fiber *find_work(struct hd_machine *m)
+{
+	struct hd_fiber *f;
+
+	for (;;) {
+		if (!m->p && !park_machine(m))
+			return NULL;
+		if (stopping()) {
+			struct hd_proc *p = hd_machine_release(m);
+
+			if (m->spinning)
+				stop_spinning(m);
+			hd_idle_put(p);
+			continue;
+		}
+		if (hd_poll_pending())
+			hd_poll_now();
+		f = hd_proc_pop(m->p);
+		if (!f)
+			f = hd_global_pop(m->p);
+		if (!f)
+			f = spin_for_work(m);
+		if (f)
+			break;
+		give_up(m);
+	}
+	if (m->spinning) {
+		stop_spinning(m);
+		/* there may be more where this came from: somebody else looks on */
+		if (!atomic_load(&hd_rt.nspinning))
+			hd_wake_proc();
+	}
+	return f;
+}
+
+void hd_schedule(struct hd_machine *m)
+{
+	for (;;) {
+		struct hd_fiber *f;
+
+		finish_switch();
+		f = m->pending;
+		m->pending = NULL;
+		if (m->dirty)
+			return;
+		if (f && stopping()) {
+			hd_proc_push_next(m->p, f);
+			f = NULL;
+		}
+		if (!f)
+			f = find_work(m);
+		if (!f)
+			return;
+		if (f->locked) {
+			hd_machine_give(f->locked, hd_machine_release(m));
+			continue;
+		}
+		hd_machine_set_state(m, HD_MS_RUNNING);
+		if (!prepare(m->p, f)) {
+			/* out of memory for stacks: others must end first */
+			hd_global_push(f);
+			usleep(1000);
+			continue;
+		}
+		run(m, f);
+		hd_switch(&m->ctx, &f->ctx, NULL);
+	}
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * The scheduler: putting fibers on machines, parking them, making them ready.
+ *
+ * Lock order, outermost first: exec lock, world lock, timer lock, wait-queue
+ * guards, poll lock, sched.lock, a P's fresh_lock, slab and stack pool locks.
+ */
+#ifndef HEDDLE_CORE_SCHED_H
+#define HEDDLE_CORE_SCHED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/fiber.h"
+#include "core/machine.h"
+
+/*
+ * Park the calling fiber.  commit runs once the fiber's context is saved and
+ * publishes it (releases the guard of the queue it is on): from then on
+ * whoever finds it may call hd_ready.  If commit answers false the fiber does
+ * not wait.  Called and returning inside the runtime, perhaps on another
+ * machine.
+ */
+void hd_park(bool (*commit)(void *arg), void *arg, enum hd_why why, const void *what);
+
+/* f, parked and claimed by the caller, may run again.  From any thread of the process. */
+void hd_ready(struct hd_fiber *f);
+
+/* To the end of the queue. */
+void hd_yield_inside(void);
+/* The same for a fiber whose machine is dirty: it goes on elsewhere. */
+void hd_yield_away(void);
+
+/* First code of a fiber's context and last. */
+void hd_fiber_entry(void *machine);
+void hd_fiber_end(void *ret) __attribute__((noreturn));
+
+/* A new fiber, put in the holder's queue of fresh ones. */
+struct hd_fiber *hd_fiber_start(void *(*fn)(void *arg), void *arg, uint32_t flags,
+				const char *name);
+
+/* The machine's loop, on its own stack; returns when it is to end: m->quit or m->dirty. */
+void hd_schedule(struct hd_machine *m);
+
+/* m has given up p (or blocks): see that p's work goes on, or put it to rest. */
+void hd_handoff(struct hd_machine *m, struct hd_proc *p);
+
+/* Queue the caller's fiber, which has no processor, until it gets one. */
+void hd_wait_for_proc(struct hd_machine *m);
+
+/* Wake another processor if there is one idle and nobody looks for work. */
+void hd_wake_proc(void);
+
+/*
+ * A thread that may wake others begins or ends to be active.  The last one to
+ * end finds the runtime finished or deadlocked (core/deadlock.c).
+ */
+void hd_active_inc(void);
+void hd_active_dec(void);
+/* The same by a foreign thread that leaves: it is there itself, so nothing is a deadlock. */
+void hd_active_dec_foreign(void);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/processor.h"
+#include "core/stack.h"
+#include "ground/futex.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL	102
+#endif
+
+#define SLOTS_PER_REGION	512u
+#define BATCH			(HD_CACHE / 2)
+#define COLOURS			8u	/* tops start on different cache lines */
+
+struct region {
+	struct region *next;
+	char *base;
+	size_t size;
+};
+
+static struct {
+	struct hd_lock lock;
+	struct hd_stack *free;
+	char *bump, *end;		/* slots of the newest region never used */
+	struct region *regions;
+	size_t page, slot;
+	bool no_madvise;		/* the kernel is older than guard regions */
+	uint64_t mprotect_budget;	/* guards that may still cost a mapping each */
+	uint32_t colour;
+} pool;
+
+/* A quarter of what the kernel lets a process map; each mprotect guard splits one. */
+static uint64_t guard_budget(void)
+{
+	unsigned long max = 65530;
+	FILE *f = fopen("/proc/sys/vm/max_map_count", "re");
+
+	if (f) {
+		if (fscanf(f, "%lu", &max) != 1)
+			max = 65530;
+		fclose(f);
+	}
+	return max / 4;
+}
+
+int hd_stack_init(size_t usable)
+{
+	pool.page = (size_t)sysconf(_SC_PAGESIZE);
+	if (usable < 4 * pool.page)
+		usable = 4 * pool.page;
+	/* with its guard page, header and colour a slot is a round number */
+	pool.slot = (usable + pool.page - 1) / pool.page * pool.page;
+	pool.mprotect_budget = guard_budget();
+	return 0;
+}
+
+static bool guard(char *page, size_t size)
+{
+	if (!pool.no_madvise) {
+		if (!madvise(page, size, MADV_GUARD_INSTALL))
+			return true;
+		pool.no_madvise = true;
+	}
+	if (!pool.mprotect_budget)
+		return false;
+	pool.mprotect_budget--;
+	return !mprotect(page, size, PROT_NONE);
+}
+
+static struct hd_stack *make(char *slot, size_t size, uint32_t colour)
+{
+	struct hd_stack *s;
+	bool guarded = guard(slot, pool.page);
+
+	s = (struct hd_stack *)(slot + size - sizeof(*s) - colour * 128) ;
+	s = (struct hd_stack *)((uintptr_t)s & ~(uintptr_t)63);
+	s->next = NULL;
+	s->base = slot + pool.page;
+	s->size = (size_t)((char *)s - s->base);
+	s->guarded = guarded;
+	return s;
+}
+
+static bool add_region(void)
+{
+	size_t size = SLOTS_PER_REGION * pool.slot;
+	struct region *r;
+	char *base = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+
+	if (base == MAP_FAILED)
+		return false;
+	/* a huge page per stack would cost 2 MiB resident each */
+	madvise(base, size, MADV_NOHUGEPAGE);
+	/* the region's own record takes the first slot's place */
+	r = (struct region *)base;
+	r->base = base;
+	r->size = size;
+	r->next = pool.regions;
+	pool.regions = r;
+	pool.bump = base + pool.slot;
+	pool.end = base + size;
+	return true;
+}
+
+static struct hd_stack *pool_get(void)
+{
+	struct hd_stack *s;
+
+	hd_lock(&pool.lock);
+	s = pool.free;
+	if (s) {
+		pool.free = s->next;
+	} else if (pool.bump != pool.end || add_region()) {
+		s = make(pool.bump, pool.slot, pool.colour++ % COLOURS);
+		pool.bump += pool.slot;
+	}
+	hd_unlock(&pool.lock);
+	return s;
+}
+
+struct hd_stack *hd_stack_get(struct hd_proc *p)
+{
+	struct hd_stack *s;
+
+	if (!p || !p->free_stacks)
+		return pool_get();
+	s = p->free_stacks;
+	p->free_stacks = s->next;
+	p->nfree_stacks--;
+	return s;
+}
+
+static void spill(struct hd_proc *p)
+{
+	hd_lock(&pool.lock);
+	for (uint32_t i = 0; i < BATCH; i++) {
+		struct hd_stack *s = p->free_stacks;
+
+		p->free_stacks = s->next;
+		s->next = pool.free;
+		pool.free = s;
+	}
+	hd_unlock(&pool.lock);
+	p->nfree_stacks -= BATCH;
+}
+
+void hd_stack_put(struct hd_proc *p, struct hd_stack *s)
+{
+	if (!p) {
+		hd_lock(&pool.lock);
+		s->next = pool.free;
+		pool.free = s;
+		hd_unlock(&pool.lock);
+		return;
+	}
+	s->next = p->free_stacks;
+	p->free_stacks = s;
+	if (++p->nfree_stacks >= HD_CACHE)
+		spill(p);
+}
+
+struct hd_stack *hd_stack_map(size_t usable)
+{
+	size_t size = (usable + pool.page - 1) / pool.page * pool.page + 2 * pool.page;
+	char *base = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+
+	return base == MAP_FAILED ? NULL : make(base, size, 0);
+}
+
+void hd_stack_unmap(struct hd_stack *s)
+{
+	char *base = s->base - pool.page;
+	size_t size = (size_t)((char *)s + sizeof(*s) - base);
+
+	munmap(base, (size + pool.page - 1) / pool.page * pool.page);
+}
+
+void hd_stack_release_all(void)
+{
+	while (pool.regions) {
+		struct region r = *pool.regions;
+
+		pool.regions = r.next;
+		munmap(r.base, r.size);
+	}
+	memset(&pool, 0, sizeof(pool));
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * Stacks: equal slots cut from large reservations, a guard page below each.
+ *
+ * The guard is MADV_GUARD_INSTALL where the kernel has it (6.13: no mapping of
+ * its own, so a million guarded stacks fit under vm.max_map_count), mprotect
+ * within a budget else.  The header sits at the top of its own stack and so
+ * shares a page with the first frames.
+ */
+#ifndef HEDDLE_CORE_STACK_H
+#define HEDDLE_CORE_STACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct hd_proc;
+
+struct hd_stack {
+	struct hd_stack *next;		/* pool link */
+	char *base;			/* lowest usable byte, above the guard */
+	size_t size;			/* usable bytes below this header */
+	bool guarded;
+};
+
+/* First address above the usable part: where a context's frames begin. */
+static inline void *hd_stack_top(struct hd_stack *s)
+{
+	return s;
+}
+
+int hd_stack_init(size_t usable);
+void hd_stack_release_all(void);
+
+/* A stack from p's cache (p may be NULL: from the shared pool); NULL: ENOMEM. */
+struct hd_stack *hd_stack_get(struct hd_proc *p);
+void hd_stack_put(struct hd_proc *p, struct hd_stack *s);
+
+/* One of its own size, for the main fiber. */
+struct hd_stack *hd_stack_map(size_t usable);
+void hd_stack_unmap(struct hd_stack *s);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+#include <errno.h>
+#include <string.h>
+
+#include "core/runtime.h"
+
+static uint64_t get(_Atomic uint64_t *c)
+{
+	return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+static void collect(struct hd_stats *s)
+{
+	struct hd_counters *c = &hd_rt.count;
+
+	s->size = sizeof(*s);
+	s->fibers = hd_fibers_alive();
+	s->fibers_started = get(&hd_rt.foreign_started);
+	s->steals = 0;
+	for (uint32_t i = 0; i < hd_rt.nprocs; i++) {
+		s->fibers_started += get(&hd_rt.procs[i].started);
+		s->steals += get(&hd_rt.procs[i].steals);
+	}
+	s->switches = 0;
+	s->machines = get(&c->machines);
+	hd_lock(&hd_rt.lock);
+	for (struct hd_machine *m = hd_rt.all; m; m = m->all) {
+		s->switches += __atomic_load_n(&m->switches, __ATOMIC_RELAXED);
+		/* templates and the monitor */
+		s->machines += m->status->role != HD_ROLE_WORKER && m->status->tid;
+	}
+	hd_unlock(&hd_rt.lock);
+	s->retakes = get(&c->retakes);
+	s->handoffs = get(&c->handoffs);
+	s->machines_started = get(&c->machines_started);
+	s->machines_ended = get(&c->machines_ended);
+	s->blanks_used = get(&c->blanks_used);
+	s->module_clones = get(&c->module_clones);
+	s->template_clones = get(&c->template_clones);
+	s->foreign_calls = get(&c->foreign_calls);
+	s->spawns = get(&c->spawns);
+	s->spawn_failures = get(&c->spawn_failures);
+	s->world_stops = get(&c->world_stops);
+	s->world_stop_max_ns = get(&c->world_stop_max_ns);
+	s->dirty_unlocks = get(&c->dirty_unlocks);
+}
+
+int hd_stats(struct hd_stats *st)
+{
+	struct hd_stats now;
+
+	if (!hd_running())
+		return -EPERM;
+	if (st->size < sizeof(st->size) || st->size > sizeof(now))
+		return -EINVAL;
+	collect(&now);
+	now.size = st->size;
+	memcpy(st, &now, st->size);
+	return 0;
+}
+
+void hd_count_spawn(bool ok)
+{
+	hd_count(ok ? &hd_rt.count.spawns : &hd_rt.count.spawn_failures);
+}

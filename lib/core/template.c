@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+
+#include "core/execlock.h"
+#include "core/runtime.h"
+#include "core/sched.h"
+#include "core/template.h"
+#include "ground/device.h"
+#include "ground/segment.h"
+#include "ground/futex.h"
+
+#define MACHINE_STACK	(128u << 10)	/* the scheduler's; user code runs on fibers' */
+#define BLANKS		2		/* made in advance */
+
+static struct {
+	struct hd_lock lock;
+	struct hd_machine *requests;	/* newest first */
+	struct hd_note note;
+	bool stop;
+	pthread_t thread, kthread;
+	bool have_thread, have_kthread;
+	pid_t tid;
+	struct hd_note started;
+	_Atomic bool parked;		/* the kernel's template serves */
+	pthread_attr_t attr;
+	struct hd_machine *self, *kself; /* for the status segment only */
+} tmpl;
+
+static __thread bool system_thread;
+
+bool hd_is_system_thread(void)
+{
+	return system_thread;
+}
+
+void hd_set_system_thread(void)
+{
+	system_thread = true;
+}
+
+bool hd_template_in_module(void)
+{
+	return atomic_load_explicit(&tmpl.parked, memory_order_acquire);
+}
+
+pid_t hd_template_tid(void)
+{
+	return tmpl.tid;
+}
+
+/*
+ * The list and the wake-up are one step under the lock, and the template takes
+ * the whole list before it sleeps: no request is left to a sleeper.
+ */
+void hd_template_request(struct hd_machine *m)
+{
+	hd_lock(&tmpl.lock);
+	m->link = tmpl.requests;
+	tmpl.requests = m;
+	hd_note_wake(&tmpl.note);
+	hd_unlock(&tmpl.lock);
+}
+
+static int make_pthread(struct hd_machine *m)
+{
+	int err;
+
+	m->status->birth = HD_BIRTH_PTHREAD;
+	m->thread_made = true;
+	hd_exec_read_lock();
+	err = pthread_create(&m->thread, &tmpl.attr, hd_machine_thread, m);
+	hd_exec_read_unlock();
+	if (err)
+		m->thread_made = false;
+	else
+		hd_count(&hd_rt.count.machines_started);
+	return -err;
+}
+
+static void serve(struct hd_machine *m)
+{
+	int err;
+
+	if (m->thread_made)
+		err = hd_blank_start(m, true);
+	else
+		err = make_pthread(m);
+	if (err)
+		hd_machine_start_failed(m);
+	else
+		hd_count(&hd_rt.count.template_clones);
+}
+
+static void enter_system(const char *name, struct hd_machine *m)
+{
+	system_thread = true;
+	prctl(PR_SET_NAME, name);
+	m->status->tid = (int32_t)syscall(SYS_gettid);
+	m->status->born_ns = hd_clock();
+	hd_machine_set_state(m, HD_MS_IDLE);
+}
+
+static void *template_main(void *unused)
+{
+	(void)unused;
+	enter_system("hd-template", tmpl.self);
+	tmpl.tid = (pid_t)syscall(SYS_gettid);
+	hd_note_wake(&tmpl.started);
+	for (;;) {
+		struct hd_machine *list, *m;
+		bool stop;
+
+		hd_lock(&tmpl.lock);
+		list = tmpl.requests;
+		tmpl.requests = NULL;
+		stop = tmpl.stop;
+		hd_unlock(&tmpl.lock);
+		while ((m = list)) {
+			list = m->link;
+			serve(m);
+		}
+		if (stop)
+			return NULL;
+		hd_note_sleep(&tmpl.note);
+	}
+}
+
+static void *ktemplate_main(void *unused)
+{
+	struct heddle_template t = { 0 };
+	long r;
+
+	(void)unused;
+	enter_system("hd-ktemplate", tmpl.kself);
+	atomic_store(&tmpl.parked, true);
+	hd_note_wake(&tmpl.started);
+	do
+		r = hd_template_park(hd_device_fd(), HEDDLE_IOC_TEMPLATE, &t);
+	while (r == -EINTR || r == -EAGAIN || r == 0);
+	atomic_store(&tmpl.parked, false);
+	return NULL;
+}
+
+/* A thread with every signal blocked, which its children unblock for themselves. */
+static int start(pthread_t *thread, void *(*fn)(void *))
+{
+	sigset_t all, old;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	hd_exec_read_lock();
+	err = pthread_create(thread, &tmpl.attr, fn, NULL);
+	hd_exec_read_unlock();
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!err)
+		hd_note_sleep(&tmpl.started);
+	return -err;
+}
+
+static void make_blanks(void)
+{
+	for (int i = 0; i < BLANKS; i++) {
+		struct hd_machine *m = hd_machine_alloc(HD_ROLE_WORKER);
+
+		if (!m)
+			return;
+		hd_active_inc();
+		hd_template_request(m);
+	}
+}
+
+int hd_template_start(void)
+{
+	int err;
+
+	memset(&tmpl, 0, sizeof(tmpl));
+	pthread_attr_init(&tmpl.attr);
+	pthread_attr_setstacksize(&tmpl.attr, MACHINE_STACK + (size_t)PTHREAD_STACK_MIN);
+	tmpl.self = hd_machine_alloc(HD_ROLE_TEMPLATE);
+	if (!tmpl.self)
+		return -ENOMEM;
+	err = start(&tmpl.thread, template_main);
+	if (err)
+		return err;
+	tmpl.have_thread = true;
+	if (hd_rt.status)
+		hd_rt.status->template_tid = tmpl.tid;
+	if (hd_device_features() & HEDDLE_FEAT_CLONE) {
+		tmpl.kself = hd_machine_alloc(HD_ROLE_KTEMPLATE);
+		if (tmpl.kself && !start(&tmpl.kthread, ktemplate_main))
+			tmpl.have_kthread = true;
+	}
+	make_blanks();
+	return 0;
+}
+
+void hd_template_stop(void)
+{
+	if (tmpl.have_kthread) {
+		ioctl(hd_device_fd(), HEDDLE_IOC_RELEASE);
+		pthread_join(tmpl.kthread, NULL);
+	}
+	if (tmpl.have_thread) {
+		hd_lock(&tmpl.lock);
+		tmpl.stop = true;
+		hd_note_wake(&tmpl.note);
+		hd_unlock(&tmpl.lock);
+		pthread_join(tmpl.thread, NULL);
+	}
+	pthread_attr_destroy(&tmpl.attr);
+	tmpl.have_thread = tmpl.have_kthread = false;
+}

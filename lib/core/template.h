@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * Template threads: pristine threads that make others.
+ *
+ * Two, both started by hd_run before any user code, in the state hd_run's
+ * caller was in: one in user space, which makes pthreads and clones blanks for
+ * locked and foreign threads; and with the module one parked in it, so that
+ * the same takes one ioctl.
+ */
+#ifndef HEDDLE_CORE_TEMPLATE_H
+#define HEDDLE_CORE_TEMPLATE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct hd_machine;
+
+int hd_template_start(void);
+void hd_template_stop(void);
+
+/* Have the template give m a thread.  Never blocks; failure: hd_machine_start_failed. */
+void hd_template_request(struct hd_machine *m);
+
+/* Is a template parked in the module? */
+bool hd_template_in_module(void);
+
+/* tid of the one to compare with. */
+pid_t hd_template_tid(void);
+
+/* Is the caller one of the runtime's own threads that run no user code? */
+bool hd_is_system_thread(void);
+void hd_set_system_thread(void);
+
+#endif

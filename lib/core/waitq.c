@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+#include <errno.h>
+#include <stddef.h>
+
+#include "core/timer.h"
+#include "core/waitq.h"
+
+void hd_waiter_init(struct hd_waiter *w, void *elem)
+{
+	hd_event_init(&w->ev);
+	w->next = w->prev = NULL;
+	w->queued = false;
+	w->elem = elem;
+}
+
+void hd_waitq_push(struct hd_waitq *q, struct hd_waiter *w)
+{
+	w->next = NULL;
+	w->prev = q->tail;
+	if (q->tail)
+		q->tail->next = w;
+	else
+		q->head = w;
+	q->tail = w;
+	w->queued = true;
+}
+
+static void unlink_waiter(struct hd_waitq *q, struct hd_waiter *w)
+{
+	if (w->prev)
+		w->prev->next = w->next;
+	else
+		q->head = w->next;
+	if (w->next)
+		w->next->prev = w->prev;
+	else
+		q->tail = w->prev;
+	w->queued = false;
+}
+
+struct hd_waiter *hd_waitq_claim(struct hd_waitq *q)
+{
+	struct hd_waiter *w;
+
+	while ((w = q->head)) {
+		unlink_waiter(q, w);
+		if (hd_event_claim(&w->ev))
+			break;
+	}
+	return w;
+}
+
+struct hd_fiber *hd_waiter_finish(struct hd_waiter *w, int res)
+{
+	return hd_event_finish(&w->ev, res);
+}
+
+int hd_waiter_wait(struct hd_waiter *w, uint32_t *guard, struct hd_waitq *q, uint64_t deadline,
+		   enum hd_why why, const void *what)
+{
+	struct hd_timer t = { .at = 0 };
+	int res, err = 0;
+
+	if (deadline != UINT64_MAX) {
+		err = hd_timer_add(&t, deadline, &w->ev);
+		if (err && hd_event_claim(&w->ev))
+			hd_event_finish(&w->ev, err);
+	}
+	res = hd_event_wait(&w->ev, why, what);
+	if (deadline != UINT64_MAX && !err)
+		hd_timer_del(&t);
+	if (res == -ETIMEDOUT || err) {
+		hd_guard_lock(guard);
+		if (w->queued)
+			unlink_waiter(q, w);
+		hd_guard_unlock(guard);
+	}
+	return res;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * Queues of fibers that wait for the same thing, each under a guard of its
+ * owner's.
+ *
+ * Who wakes claims a waiter under the guard (a timer may claim it first: then
+ * the next is tried), does what is to be done for it, and finishes it: from
+ * then on the waiter's memory, on its fiber's stack, is gone.
+ */
+#ifndef HEDDLE_CORE_WAITQ_H
+#define HEDDLE_CORE_WAITQ_H
+
+#include "core/poll.h"
+#include "ground/futex.h"
+#include "heddle/sync.h"
+
+struct hd_waiter {
+	struct hd_event ev;
+	struct hd_waiter *next, *prev;
+	bool queued;
+	void *elem;			/* where a channel's element comes from or goes to */
+};
+
+/* The guard: a word in a public struct, which zeroes initialise. */
+static inline void hd_guard_lock(uint32_t *guard)
+{
+	hd_lock((struct hd_lock *)guard);
+}
+
+static inline void hd_guard_unlock(uint32_t *guard)
+{
+	hd_unlock((struct hd_lock *)guard);
+}
+
+void hd_waiter_init(struct hd_waiter *w, void *elem);
+
+/* Under the guard. */
+void hd_waitq_push(struct hd_waitq *q, struct hd_waiter *w);
+struct hd_waiter *hd_waitq_claim(struct hd_waitq *q);
+
+/* Give a claimed waiter its result.  The fiber to hd_ready, NULL if it is not asleep yet. */
+struct hd_fiber *hd_waiter_finish(struct hd_waiter *w, int res);
+
+/*
+ * Wait, having released the guard, for a result, or -ETIMEDOUT at deadline
+ * (UINT64_MAX: never).
+ */
+int hd_waiter_wait(struct hd_waiter *w, uint32_t *guard, struct hd_waitq *q, uint64_t deadline,
+		   enum hd_why why, const void *what);
+
+#endif
