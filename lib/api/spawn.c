@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/* hd_spawn: the request is checked, looked up in PATH, and given to a path that can do it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/spawn.h"
+
+#define KNOWN_FLAGS	(HD_SPAWN_CLOSE_FDS | HD_SPAWN_SETSID | HD_SPAWN_PGROUP | \
+			 HD_SPAWN_SIGMASK | HD_SPAWN_SIGDEFAULT | HD_SPAWN_UMASK | \
+			 HD_SPAWN_NICE | HD_SPAWN_SEARCH | HD_SPAWN_NO_MODULE)
+
+/* ---- the request ---- */
+
+/* glibc's set is longer than the kernel's, but starts alike. */
+static uint64_t kernel_sigset(const sigset_t *set)
+{
+	uint64_t k;
+
+	memcpy(&k, set, sizeof(k));
+	return k;
+}
+
+/* A caller built against another version may know fewer attributes, or more: 0 is "not used". */
+static int copy_attr(struct hd_spawn_attr *to, const struct hd_spawn_attr *from)
+{
+	const unsigned char *bytes = (const unsigned char *)from;
+
+	memset(to, 0, sizeof(*to));
+	if (!from)
+		return 0;
+	if (from->size < offsetof(struct hd_spawn_attr, pgroup))
+		return EINVAL;
+	for (size_t i = sizeof(*to); i < from->size; i++)
+		if (bytes[i])
+			return E2BIG;
+	memcpy(to, from, from->size < sizeof(*to) ? from->size : sizeof(*to));
+	return to->flags & ~KNOWN_FLAGS ? EINVAL : 0;
+}
+
+static int make_request(struct hd_spawn_req *req, const struct hd_spawn_attr *attr,
+			struct hd_spawn_error *err)
+{
+	struct hd_spawn_attr at;
+	int e = copy_attr(&at, attr);
+
+	if (!e && (!req->path || !req->argv || (req->n && !req->actions)))
+		e = EINVAL;
+	if (e)
+		return hd_spawn_fail(err, e, HD_STEP_NONE, 0);
+	for (unsigned int i = 0; i < req->n; i++)
+		if (req->actions[i].op < HD_SPAWN_OPEN || req->actions[i].op > HD_SPAWN_FCHDIR)
+			return hd_spawn_fail(err, EINVAL, HD_STEP_ACTION, i);
+	if (!req->envp)
+		req->envp = environ;
+	req->flags = at.flags;
+	/* What its flag does not ask for stays 0. */
+	if (at.flags & HD_SPAWN_PGROUP)
+		req->pgroup = at.pgroup;
+	if (at.flags & HD_SPAWN_UMASK)
+		req->umask = at.umask;
+	if (at.flags & HD_SPAWN_NICE)
+		req->nice = at.nice;
+	if (at.flags & HD_SPAWN_SIGMASK)
+		req->sigmask = kernel_sigset(&at.sigmask);
+	if (at.flags & HD_SPAWN_SIGDEFAULT)
+		req->sigdefault = kernel_sigset(&at.sigdefault);
+	return 0;
+}
+
+static int start(const struct hd_spawn_req *req, struct hd_process *p,
+		 struct hd_spawn_error *err)
+{
+	int r = HD_SPAWN_DECLINED;
+
+	if (!(req->flags & HD_SPAWN_NO_MODULE))
+		r = hd_spawn_module(req, p, err);
+	if (r == HD_SPAWN_DECLINED)
+		r = hd_spawn_user(req, p, err);
+	return r;
+}
+
+/* ---- PATH ---- */
+
+/* 0 if path can be executed by who calls, else why not. */
+static int executable(const char *path)
+{
+	struct stat st;
+
+	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS))
+		return errno;
+	/* Directories have the permission as well. */
+	if (stat(path, &st))
+		return errno;
+	return S_ISREG(st.st_mode) ? 0 : EACCES;
+}
+
+/* dir, a slash unless dir is empty (the current directory), name. */
+static int join(char *buf, size_t size, const char *dir, size_t len, const char *name)
+{
+	size_t n = strlen(name) + 1;
+
+	if (len + 1 + n > size)
+		return ENAMETOOLONG;
+	memcpy(buf, dir, len);
+	if (len)
+		buf[len++] = '/';
+	memcpy(buf + len, name, n);
+	return 0;
+}
+
+/*
+ * As posix_spawnp looks: directories in the order of the caller's PATH; what
+ * is missing or out of reach is passed over, but a file without permission is
+ * remembered.  Done here and not in the child, so that both ways of starting
+ * it share this, and the child stays short.
+ */
+static int search(const char *name, char *buf, size_t size)
+{
+	const char *dir = getenv("PATH"), *end;
+	bool denied = false;
+	int e;
+
+	if (!*name)
+		return ENOENT;
+	if (strlen(name) > NAME_MAX)
+		return ENAMETOOLONG;
+	if (!dir)
+		dir = "/bin:/usr/bin";
+	for (;; dir = end + 1) {
+		end = strchrnul(dir, ':');
+		e = join(buf, size, dir, (size_t)(end - dir), name);
+		if (!e)
+			e = executable(buf);
+		switch (e) {
+		case 0:
+			return 0;
+		case EACCES:
+			denied = true;
+			break;
+		case ENOENT:
+		case ENOTDIR:
+		case ENAMETOOLONG:
+		case ELOOP:
+		case ESTALE:
+		case ENODEV:
+		case ETIMEDOUT:
+			break;
+		default:
+			return e;
+		}
+		if (!*end)
+			return denied ? EACCES : ENOENT;
+	}
+}
+
+static int start_searched(struct hd_spawn_req *req, struct hd_process *p,
+			  struct hd_spawn_error *err)
+{
+	char path[PATH_MAX];
+	int e = search(req->path, path, sizeof(path));
+
+	if (e)
+		return hd_spawn_fail(err, e, HD_STEP_EXEC, 0);
+	req->path = path;
+	return start(req, p, err);
+}
+
+/* ---- the calls ---- */
+
+int hd_spawn(struct hd_process *p, const char *path, char *const argv[], char *const envp[],
+	     const struct hd_spawn_action *actions, unsigned int n,
+	     const struct hd_spawn_attr *attr, struct hd_spawn_error *err)
+{
+	struct hd_spawn_req req = {
+		.path = path, .argv = argv, .envp = envp, .actions = actions, .n = n,
+	};
+	struct hd_process proc = { .pid = -1, .pidfd = -1 };
+	struct hd_spawn_error e = { 0 };
+	int r = make_request(&req, attr, &e);
+
+	if (!r && req.flags & HD_SPAWN_SEARCH && !strchr(path, '/'))
+		r = start_searched(&req, &proc, &e);
+	else if (!r)
+		r = start(&req, &proc, &e);
+	if (hd_count_spawn)
+		hd_count_spawn(!r);
+	*p = proc;
+	if (err)
+		*err = e;
+	return r;
+}
+
+char *hd_spawn_strerror(const struct hd_spawn_error *err, char *buf, size_t len)
+{
+	static const char *const steps[] = {
+		[HD_STEP_NONE] = "request",
+		[HD_STEP_CLONE] = "clone",
+		[HD_STEP_SETSID] = "setsid",
+		[HD_STEP_PGROUP] = "process group",
+		[HD_STEP_SIGNALS] = "signals",
+		[HD_STEP_SCHED] = "nice",
+		[HD_STEP_EXEC] = "exec",
+	};
+	char text[64];
+	const char *why = strerror_r(err->error, text, sizeof(text));
+
+	if (err->step == HD_STEP_KILLED)
+		snprintf(buf, len, "killed before exec");
+	else if (err->step == HD_STEP_NONE && !err->error)
+		snprintf(buf, len, "%s", why);
+	else if (err->step == HD_STEP_ACTION)
+		snprintf(buf, len, "file action %u: %s", err->index, why);
+	else if (err->step < sizeof(steps) / sizeof(steps[0]))
+		snprintf(buf, len, "%s: %s", steps[err->step], why);
+	else
+		snprintf(buf, len, "step %u: %s", (unsigned int)err->step, why);
+	return buf;
+}

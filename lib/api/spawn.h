@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * What the parts of hd_spawn share.
+ *
+ *  spawn.c		checks the request, searches PATH, chooses the path
+ *  spawn_user.c	the parent's side of the user-space path
+ *  spawn_child.c	the child's side: runs in the parent's memory until its exec
+ *  spawn_module.c	the same by the module
+ *  wait.c		waiting, signalling, reaping
+ */
+#ifndef HEDDLE_API_SPAWN_H
+#define HEDDLE_API_SPAWN_H
+
+#include <heddle/spawn.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A checked request.  Attributes whose flag is not set are 0. */
+struct hd_spawn_req {
+	const char *path;
+	char *const *argv;
+	char *const *envp;
+	const struct hd_spawn_action *actions;
+	unsigned int n;
+	unsigned int flags;		/* HD_SPAWN_* */
+	pid_t pgroup;
+	mode_t umask;
+	int nice;
+	uint64_t sigmask;		/* as the kernel has it: bit 0 is signal 1 */
+	uint64_t sigdefault;
+};
+
+enum hd_child_state {
+	HD_CHILD_STARTED = 0,
+	HD_CHILD_EXEC,			/* it has called execve, which has not failed */
+	HD_CHILD_FAILED,		/* error, step and index are valid */
+};
+
+/* Shared by the parent, which sleeps in vfork, and the child. */
+struct hd_child {
+	const struct hd_spawn_req *req;
+	uint64_t mask;			/* the program's signal mask, with set_mask */
+	bool set_mask;
+	bool has_handlers;		/* the clone could not reset our handlers */
+	bool shares_files;		/* the fd table is the parent's: unshare below cut first */
+	unsigned int cut;
+	int pidfd;			/* number of the pidfd in the parent's table */
+	_Atomic unsigned int state;	/* enum hd_child_state */
+	struct hd_spawn_error err;
+};
+
+/* Runs in the child; arg is its struct hd_child. */
+void hd_spawn_child(void *arg) __attribute__((noreturn));
+
+/* Both return 0 or a negative errno with *err filled in. */
+int hd_spawn_user(const struct hd_spawn_req *req, struct hd_process *p,
+		  struct hd_spawn_error *err);
+/* Or HD_SPAWN_DECLINED: nothing was done, take the user-space path. */
+#define HD_SPAWN_DECLINED	1
+int hd_spawn_module(const struct hd_spawn_req *req, struct hd_process *p,
+		    struct hd_spawn_error *err);
+
+/* Reap a child that never became a program, close its pidfd; *p names nothing then. */
+void hd_spawn_discard(struct hd_process *p);
+
+static inline int hd_spawn_fail(struct hd_spawn_error *err, int error, enum hd_spawn_step step,
+				unsigned int index)
+{
+	err->error = error;
+	err->step = step;
+	err->index = index;
+	return -error;
+}
+
+/* The runtime's counters, where one is linked in. */
+void hd_count_spawn(bool ok) __attribute__((weak));
+
+#endif

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * Spawn without the module: a child in our memory (CLONE_VM), on a stack of
+ * its own, that this thread sleeps for until the exec (CLONE_VFORK).
+ *
+ * Signals.  CLONE_CLEAR_SIGHAND resets handlers before the child runs, so
+ * none can run in our memory and the mask need not be touched: the child has
+ * the caller's from its first instruction to the program's.  Only where the
+ * program gets another mask (SIGMASK), or the clone could not reset the
+ * handlers, everything is blocked around the clone and opened by the child,
+ * at last.
+ *
+ * The exec lock is held shared.  The kernel would not insist: a clone without
+ * CLONE_FS neither fails during a sibling's exec nor costs a set-user-ID
+ * program its privilege.  But exec kills this thread wherever it is, and a
+ * child whose pid nobody was told would be left to the new image.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <heddle/exec.h>
+#include <heddle/thread.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "api/spawn.h"
+#include "spawn_clone.h"
+
+/* ---- memory for a child: stack, and the struct it shares with us ---- */
+
+#define CHILD_STACK	(32u << 10)
+#define CHILD_GUARD	(64u << 10)	/* a page on every machine */
+#define CACHED		16
+
+/* Lies at the top of its stack, so that the two dirty one page together. */
+struct scratch {
+	struct hd_child child;
+} __attribute__((aligned(64)));
+
+/* Idle ones.  A slot is emptied by exchange and filled by compare-and-exchange. */
+static _Atomic(struct scratch *) cache[CACHED];
+
+static void *scratch_base(struct scratch *s)
+{
+	return (char *)(s + 1) - CHILD_STACK - CHILD_GUARD;
+}
+
+static struct scratch *scratch_get(void)
+{
+	for (int i = 0; i < CACHED; i++) {
+		struct scratch *s = atomic_load_explicit(&cache[i], memory_order_relaxed);
+
+		/* acquire: its last user's stores are over; pairs with scratch_put. */
+		if (s)
+			s = atomic_exchange_explicit(&cache[i], NULL, memory_order_acquire);
+		if (s)
+			return s;
+	}
+
+	char *m = mmap(NULL, CHILD_GUARD + CHILD_STACK, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+
+	if (m == MAP_FAILED)
+		return NULL;
+	if (mprotect(m, CHILD_GUARD, PROT_NONE)) {
+		munmap(m, CHILD_GUARD + CHILD_STACK);
+		return NULL;
+	}
+	return (struct scratch *)(m + CHILD_GUARD + CHILD_STACK) - 1;
+}
+
+static void scratch_put(struct scratch *s)
+{
+	for (int i = 0; i < CACHED; i++) {
+		struct scratch *none = NULL;
+
+		if (!atomic_load_explicit(&cache[i], memory_order_relaxed) &&
+		    atomic_compare_exchange_strong_explicit(&cache[i], &none, s,
+							    memory_order_release,
+							    memory_order_relaxed))
+			return;
+	}
+	munmap(scratch_base(s), CHILD_GUARD + CHILD_STACK);
+}
+
+/* ---- the clone ---- */
+
+/*
+ * The fd table is shared and unshared below cut if the program gets no fd from
+ * there on.  Every fd that an action reads must lie below; one that it only
+ * writes need not.
+ */
+static void plan_files(struct hd_child *c)
+{
+	const struct hd_spawn_req *req = c->req;
+	unsigned int sources = 3, from = UINT_MAX;
+
+	for (unsigned int i = 0; i < req->n; i++) {
+		const struct hd_spawn_action *a = &req->actions[i];
+		int fd = -1;
+
+		if (a->op == HD_SPAWN_DUP2)
+			fd = a->srcfd;
+		else if (a->op == HD_SPAWN_KEEP || a->op == HD_SPAWN_FCHDIR)
+			fd = a->fd;
+		else if (a->op == HD_SPAWN_CLOSEFROM && (unsigned int)a->fd < from)
+			from = (unsigned int)a->fd;
+		if (fd >= 0 && (unsigned int)fd >= sources)
+			sources = (unsigned int)fd + 1;
+	}
+	if (req->flags & HD_SPAWN_CLOSE_FDS)
+		from = 0;
+	c->shares_files = from != UINT_MAX;
+	c->cut = from > sources ? from : sources;
+}
+
+static long clone_old(struct scratch *s)
+{
+	unsigned long flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD |
+			      (s->child.shares_files ? CLONE_FILES : 0);
+
+	/* ctid and tls, whose order depends on the machine, are not used. */
+	return hd_raw_clone(__NR_clone, (long)flags, (long)s, (long)&s->child.pidfd, 0, 0,
+			    hd_spawn_child, &s->child);
+}
+
+static long clone_new(struct scratch *s)
+{
+	char *stack = (char *)scratch_base(s) + CHILD_GUARD;
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND |
+			 (s->child.shares_files ? CLONE_FILES : 0),
+		.pidfd = (uintptr_t)&s->child.pidfd,
+		.exit_signal = SIGCHLD,
+		.stack = (uintptr_t)stack,
+		.stack_size = (uintptr_t)s - (uintptr_t)stack,
+	};
+
+	return hd_raw_clone(__NR_clone3, (long)&args, CLONE_ARGS_SIZE_VER0, 0, 0, 0,
+			    hd_spawn_child, &s->child);
+}
+
+static long set_mask(const uint64_t *mask, uint64_t *old)
+{
+	/* Not libc's, which leaves its own two signals open: their handlers count as well. */
+	return hd_raw_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)mask, (long)old,
+			      sizeof(*mask), 0);
+}
+
+/* Returns, when the child has exec'd or is gone, its pid; or a negative errno. */
+static long clone_masked(struct scratch *s, long (*how)(struct scratch *))
+{
+	struct hd_child *c = &s->child;
+	const uint64_t all = ~0ULL;
+	uint64_t old;
+	long pid;
+
+	c->set_mask = c->has_handlers || c->req->flags & HD_SPAWN_SIGMASK;
+	if (!c->set_mask)
+		return how(s);
+	set_mask(&all, &old);
+	c->mask = c->req->flags & HD_SPAWN_SIGMASK ? c->req->sigmask : old;
+	pid = how(s);
+	set_mask(&old, NULL);
+	return pid;
+}
+
+static long clone_child(struct scratch *s)
+{
+	/* Remembered: a filter that refuses clone3 does so always.  Only a hint. */
+	static atomic_bool refused;
+	long pid;
+
+	if (!atomic_load_explicit(&refused, memory_order_relaxed)) {
+		pid = clone_masked(s, clone_new);
+		if (pid != -ENOSYS && pid != -EPERM && pid != -EINVAL)
+			return pid;
+	}
+	s->child.has_handlers = true;
+	pid = clone_masked(s, clone_old);
+	if (pid > 0)
+		atomic_store_explicit(&refused, true, memory_order_relaxed);
+	return pid;
+}
+
+/* ---- what became of it ---- */
+
+/*
+ * Has a dead, unreaped child ever exec'd?  The kernel keeps "forked but did
+ * not exec" (0x40) in the flags that /proc shows, until the exec can no
+ * longer fail.  Where /proc does not tell: yes.
+ */
+static bool zombie_had_execed(pid_t pid)
+{
+	char buf[512], *at;
+	unsigned int flags = 0;
+	ssize_t n;
+	int fd;
+
+	snprintf(buf, sizeof(buf), "/proc/%d/stat", (int)pid);
+	fd = open(buf, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true;
+	n = read(fd, buf, sizeof(buf) - 1);
+	close(fd);
+	if (n <= 0)
+		return true;
+	buf[n] = '\0';
+	/* pid (comm) state ppid pgrp session tty tpgid flags; comm may hold anything */
+	at = strrchr(buf, ')');
+	if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
+		return true;
+	return !(flags & 0x40);
+}
+
+/*
+ * The child has called execve and vfork has returned: has it exec'd, or was it
+ * killed on the way (execve may have waited long, for a disk or a server)?
+ *
+ * The kernel lets go of us in mm_release(), on both ways.  Right before, on
+ * the way out of the process but not on the way to a program, it marks the
+ * task as one that can own no futex any more, and says so with ESRCH to
+ * whoever tries a priority-inheriting lock which that task holds.  So ask: any
+ * other answer means that the exec had passed the point of no return.  That
+ * costs one short system call, and unlike a look for a zombie it has no gap:
+ * a dying task is a zombie only some time after it has let go of us.
+ *
+ * ESRCH may also be a program that has ended by now.
+ */
+static bool has_execed(const struct hd_process *p)
+{
+	uint32_t owner = (uint32_t)p->pid;
+	siginfo_t si = { 0 };
+	int r;
+
+	if (hd_raw_syscall(__NR_futex, (long)&owner, FUTEX_TRYLOCK_PI_PRIVATE, 0, 0, 0) != -ESRCH)
+		return true;
+	do
+		r = waitid(P_PIDFD, (id_t)p->pidfd, &si, WEXITED | WNOWAIT | __WALL);
+	while (r < 0 && errno == EINTR);
+	/* Only a program ends by itself without an error in struct hd_child. */
+	if (r < 0 || si.si_code == CLD_EXITED)
+		return true;
+	return zombie_had_execed(p->pid);
+}
+
+static int outcome(struct hd_child *c, struct hd_process *p, struct hd_spawn_error *err)
+{
+	/* acquire: pairs with the child's release of err */
+	unsigned int state = atomic_load_explicit(&c->state, memory_order_acquire);
+
+	if (state == HD_CHILD_EXEC && has_execed(p))
+		return 0;
+	hd_spawn_discard(p);
+	if (state != HD_CHILD_FAILED)
+		return hd_spawn_fail(err, EINTR, HD_STEP_KILLED, 0);
+	*err = c->err;
+	return -c->err.error;
+}
+
+int hd_spawn_user(const struct hd_spawn_req *req, struct hd_process *p,
+		  struct hd_spawn_error *err)
+{
+	struct scratch *s = scratch_get();
+	int r, cancel;
+	long pid;
+
+	if (!s)
+		return hd_spawn_fail(err, ENOMEM, HD_STEP_CLONE, 0);
+	s->child = (struct hd_child){ .req = req, .pidfd = -1 };
+	plan_files(&s->child);
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	/*
+	 * The lock inside the bracket: whoever waits in hd_block_end for a
+	 * processor must not hold up an exec.
+	 */
+	hd_block_begin();
+	hd_exec_read_lock();
+	pid = clone_child(s);
+	hd_exec_read_unlock();
+	if (pid < 0) {
+		r = hd_spawn_fail(err, (int)-pid, HD_STEP_CLONE, 0);
+	} else {
+		*p = (struct hd_process){ .pid = (pid_t)pid, .pidfd = s->child.pidfd };
+		r = outcome(&s->child, p, err);
+	}
+	hd_block_end();
+	pthread_setcancelstate(cancel, NULL);
+	scratch_put(s);
+	return r;
+}
