@@ -20,7 +20,7 @@
 #include <linux/syscalls.h>
 #include <linux/wait.h>
 
-#include <linux/heddle.h>
+#include "uapi/linux/heddle.h"	/* ours, whatever the kernel has */
 
 #define HD_MAX_ACTIONS		1024
 #define HD_MAX_RESULTS		65536	/* spawns in flight or unread, per context */

@@ -14,6 +14,6 @@ shift
 	#define HD_SYMBOL(type, name, args, feat) type name args;
 	#include "symbols.h"
 	END
-} | LC_ALL=C "$@" -I"$dir" -I"$dir/uapi" -fsyntax-only -x c - 2>&1 |
+} | LC_ALL=C "$@" -I"$dir" -fsyntax-only -x c - 2>&1 |
 	sed -n "s/.*error: conflicting types for [^a-z_]*\([a-z0-9_]*\).*/-DHD_CONFLICT_\1=1/p" |
 	sort -u | tr '\n' ' '
