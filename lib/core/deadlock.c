@@ -98,7 +98,7 @@ static bool finish(void)
 	if (!atomic_compare_exchange_strong(&hd_rt.phase, &running, HD_PHASE_ENDING))
 		return true;
 	/* seq_cst: a caller counts itself active, then looks at the phase (core/extra.c) */
-	if (atomic_load(&hd_rt.active)) {
+	if (atomic_load(&hd_nactive)) {
 		atomic_store(&hd_rt.phase, HD_PHASE_RUNNING);
 		return false;
 	}
@@ -124,7 +124,7 @@ static void quiescent(bool foreign)
 		finish();
 		return;
 	}
-	if (foreign || foreign_threads() || atomic_load(&hd_rt.active))
+	if (foreign || foreign_threads() || atomic_load(&hd_nactive))
 		return;
 	dprintf(2, "heddle: deadlock: all %llu fibers wait, and nobody is left to wake them\n",
 		(unsigned long long)alive);
@@ -134,17 +134,17 @@ static void quiescent(bool foreign)
 
 void hd_active_inc(void)
 {
-	atomic_fetch_add(&hd_rt.active, 1);
+	atomic_fetch_add(&hd_nactive, 1);
 }
 
 void hd_active_dec(void)
 {
-	if (atomic_fetch_sub(&hd_rt.active, 1) == 1)
+	if (atomic_fetch_sub(&hd_nactive, 1) == 1)
 		quiescent(false);
 }
 
 void hd_active_dec_foreign(void)
 {
-	if (atomic_fetch_sub(&hd_rt.active, 1) == 1)
+	if (atomic_fetch_sub(&hd_nactive, 1) == 1)
 		quiescent(true);
 }

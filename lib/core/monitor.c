@@ -38,7 +38,8 @@ static struct {
 
 void hd_monitor_wake(void)
 {
-	if (__builtin_expect(atomic_load_explicit(&mon.asleep, memory_order_acquire), 0)) {
+	/* seq_cst: after the idle bit was taken, pairs with sleep_deep */
+	if (__builtin_expect(atomic_load(&mon.asleep), 0)) {
 		atomic_store(&mon.asleep, 0);
 		hd_futex_wake(&mon.asleep, 1);
 	}
@@ -89,10 +90,8 @@ static bool look_at_all(uint64_t now)
 	if (hd_poll_unattended() && hd_poll_now())
 		did = true;
 	/* a thread could not be made for a processor that had work */
-	if (atomic_exchange(&hd_rt.starved, false)) {
-		hd_wake_proc();
-		did = true;
-	}
+	if (atomic_exchange(&hd_rt.starved, false))
+		hd_wake_proc();		/* not at every tick: what was lacking will be for a while */
 	return did;
 }
 

@@ -23,6 +23,7 @@
 #define DEFAULT_MACHINES 10000u
 
 struct hd_runtime hd_rt;
+_Atomic int32_t hd_nactive;
 static struct hd_lock starting;		/* one hd_run at a time gets past the check */
 
 void hd_bug(const char *what)
@@ -158,7 +159,6 @@ static int start_runtime(void)
 		err = make_main_machine();
 	if (!err)
 		err = hd_extra_init();
-	hd_active_inc();
 	/* templates first: whatever user code does to this thread later, they do not have it */
 	if (!err)
 		err = hd_template_start();
@@ -225,6 +225,14 @@ static void *main_fiber(void *call)
 	return NULL;
 }
 
+/* A start that failed half-way: wait for the blanks in the making, and leave the count. */
+static void settle(void)
+{
+	while (atomic_load(&hd_nactive) > 1)
+		usleep(1000);
+	atomic_fetch_sub(&hd_nactive, 1);
+}
+
 /* Run the main fiber, and be a machine like others until all is over. */
 static int be_main_machine(struct main_call *c)
 {
@@ -232,8 +240,10 @@ static int be_main_machine(struct main_call *c)
 	struct hd_fiber *f;
 	struct hd_stack *stack = hd_stack_map(MAIN_STACK);
 
-	if (!stack)
+	if (!stack) {
+		settle();
 		return -ENOMEM;
+	}
 	hd_tls_machine = m;
 	m->slot->in_runtime = 1;
 	hd_machine_acquire(m, &hd_rt.procs[0]);
@@ -241,6 +251,7 @@ static int be_main_machine(struct main_call *c)
 	f = hd_fiber_start(main_fiber, c, HD_FIBER_DETACHED | HD_FIBER_MAIN, "main");
 	if (!f) {
 		hd_stack_unmap(stack);
+		settle();
 		return -ENOMEM;
 	}
 	f->stack = stack;
@@ -274,9 +285,12 @@ int hd_run(int (*fn)(void *arg), void *arg, const struct hd_options *opt)
 	atomic_store(&hd_rt.fiber_ids, 1);
 	err = take_options(opt);
 	if (!err) {
+		hd_active_inc();
 		err = start_runtime();
 		if (!err)
 			err = be_main_machine(&c);
+		else
+			settle();
 		end_runtime();
 	}
 	hd_unlock(&starting);

@@ -30,7 +30,6 @@ struct hd_runtime {
 	uint32_t nprocs;
 	struct hd_proc *procs;
 
-	_Atomic int32_t active;		/* threads that may wake others: see hd_active_dec */
 	_Atomic uint32_t nspinning;
 	_Atomic uint32_t nidle;		/* idle processors */
 	_Atomic uint64_t idle[HD_MAX_PROCS / 64];
@@ -59,6 +58,12 @@ struct hd_runtime {
 };
 
 extern struct hd_runtime hd_rt;
+/*
+ * Threads that may wake others (hd_active_dec).  Outside of hd_rt, which
+ * hd_run clears: a foreign thread may be between its count and its look at
+ * the phase while one runtime ends and another begins.
+ */
+extern _Atomic int32_t hd_nactive;
 
 static inline bool hd_running(void)
 {
