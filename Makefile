@@ -36,6 +36,9 @@ all: lib tools $(if $(HOST_HEADERS),kmod)
 lib:
 	@$(MAKE) -C lib O=$(O)
 
+lib-%:
+	@$(MAKE) -C lib O=$(O) CROSS=$*
+
 tools: lib
 	@$(MAKE) -C tools O=$(O)
 
