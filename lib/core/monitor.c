@@ -114,7 +114,7 @@ static void *monitor_main(void *unused)
 	(void)unused;
 	hd_set_system_thread();
 	prctl(PR_SET_NAME, "hd-monitor");
-	prctl(PR_SET_TIMERSLACK, 1);
+	/* it may clone machines: nothing of its own may differ from the template's state */
 	mon.self->status->tid = (int32_t)syscall(SYS_gettid);
 	mon.self->status->born_ns = hd_clock();
 	hd_machine_set_state(mon.self, HD_MS_IDLE);
@@ -128,6 +128,7 @@ static void *monitor_main(void *unused)
 		} else if (++quiet > QUIET_ROUNDS && delay < TICK_MAX) {
 			delay = delay * 2 < TICK_MAX ? delay * 2 : TICK_MAX;
 		}
+		hd_stats_publish();
 		if (hd_idle_count() == hd_rt.nprocs) {
 			sleep_deep();
 			quiet = 0;

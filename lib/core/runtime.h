@@ -78,6 +78,9 @@ static inline void hd_count(_Atomic uint64_t *c)
 /* Fibers alive, exact only while nothing runs. */
 uint64_t hd_fibers_alive(void);
 
+/* Counters and processors into the status segment, by the monitor, at most every 10 ms. */
+void hd_stats_publish(void);
+
 /* By hd_spawn. */
 void hd_count_spawn(bool ok);
 

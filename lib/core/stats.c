@@ -4,6 +4,10 @@
 #include <string.h>
 
 #include "core/runtime.h"
+#include "ground/segment.h"
+
+_Static_assert(sizeof(struct hd_stats) - sizeof(size_t) <= sizeof(struct hd_status_counters),
+	       "the segment has room for all counters");
 
 static uint64_t get(_Atomic uint64_t *c)
 {
@@ -58,6 +62,45 @@ int hd_stats(struct hd_stats *st)
 	now.size = st->size;
 	memcpy(st, &now, st->size);
 	return 0;
+}
+
+static void publish_proc(struct hd_proc *p)
+{
+	struct hd_status_proc *s = hd_status_proc(p->id);
+	struct hd_machine *m = __atomic_load_n(&p->m, __ATOMIC_ACQUIRE);
+
+	if (!s)
+		return;
+	__atomic_store_n(&s->state, m ? 2u : 1u, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->machine, m ? m->index + 1 : 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->queued, atomic_load(&p->tail) - atomic_load(&p->head),
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&s->fresh, atomic_load(&p->nfresh), __ATOMIC_RELAXED);
+	__atomic_store_n(&s->switches, atomic_load_explicit(&p->tick, memory_order_relaxed),
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&s->steals, get(&p->steals), __ATOMIC_RELAXED);
+}
+
+void hd_stats_publish(void)
+{
+	static uint64_t last;
+	uint64_t now = hd_clock();
+	struct hd_stats st;
+
+	if (!hd_rt.status || (now - last < 10000000u && hd_idle_count() != hd_rt.nprocs))
+		return;
+	last = now;
+	collect(&st);
+	memcpy(&hd_rt.status->counters, (char *)&st + sizeof(st.size),
+	       sizeof(st) - sizeof(st.size));
+	__atomic_store_n(&hd_rt.status->procs_idle, hd_idle_count(), __ATOMIC_RELAXED);
+	__atomic_store_n(&hd_rt.status->global_queue, hd_global_len(), __ATOMIC_RELAXED);
+	for (uint32_t i = 0; i < hd_rt.nprocs; i++)
+		publish_proc(&hd_rt.procs[i]);
+	hd_lock(&hd_rt.lock);
+	for (struct hd_machine *m = hd_rt.all; m; m = m->all)
+		__atomic_store_n(&m->status->switches, m->switches, __ATOMIC_RELAXED);
+	hd_unlock(&hd_rt.lock);
 }
 
 void hd_count_spawn(bool ok)
