@@ -75,6 +75,22 @@ CHILD static void default_signals(const struct hd_child *c)
 	}
 }
 
+/*
+ * No handler of the parent's is left now, so signals may come.  Before the
+ * actions: one that hangs (a FIFO, a dead server) can be interrupted by
+ * whatever the program could be.
+ */
+CHILD static void signals(struct hd_child *c)
+{
+	long r = 0;
+
+	default_signals(c);
+	if (c->set_mask)
+		r = CALL(rt_sigprocmask, SIG_SETMASK, &c->mask, NULL, sizeof(c->mask));
+	if (r)
+		fail(c, r, HD_STEP_SIGNALS, 0);
+}
+
 /* ---- file descriptors ---- */
 
 /* Kernel's, as getdents64 gives them. */
@@ -278,21 +294,15 @@ CHILD void hd_spawn_child(void *arg)
 	long r;
 
 	session(c);
-	default_signals(c);
+	signals(c);
 	if (req->flags & HD_SPAWN_UMASK)
 		CALL(umask, req->umask, 0, 0, 0);
-	files(c);
 	if (req->flags & HD_SPAWN_NICE) {
 		r = CALL(setpriority, PRIO_PROCESS, 0, req->nice, 0);
 		if (r)
 			fail(c, r, HD_STEP_SCHED, 0);
 	}
-	/* Last: from here on a signal may end us.  No handler of the parent's is left. */
-	if (c->set_mask) {
-		r = CALL(rt_sigprocmask, SIG_SETMASK, &c->mask, NULL, sizeof(c->mask));
-		if (r)
-			fail(c, r, HD_STEP_SIGNALS, 0);
-	}
+	files(c);
 	atomic_store_explicit(&c->state, HD_CHILD_EXEC, memory_order_relaxed);
 	r = CALL(execve, req->path, req->argv, req->envp, 0);
 	fail(c, r, HD_STEP_EXEC, 0);

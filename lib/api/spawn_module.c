@@ -201,10 +201,13 @@ static int lost(struct hd_process *p, struct hd_spawn_error *err, int error)
 static int outcome(struct hd_process *p, struct hd_spawn_error *err, int error,
 		   unsigned int step, unsigned int index)
 {
-	if (!error && step == HEDDLE_STEP_NONE)
+	if (!error)
 		return 0;
 	hd_spawn_discard(p);
-	return hd_spawn_fail(err, error ? error : EINTR, (enum hd_spawn_step)step, index);
+	/* A killed child's error is whatever its last call was interrupted with. */
+	if (step == HEDDLE_STEP_KILLED)
+		error = EINTR;
+	return hd_spawn_fail(err, error, (enum hd_spawn_step)step, index);
 }
 
 int hd_spawn_module(const struct hd_spawn_req *req, struct hd_process *p,

@@ -8,8 +8,8 @@
  * none can run in our memory and the mask need not be touched: the child has
  * the caller's from its first instruction to the program's.  Only where the
  * program gets another mask (SIGMASK), or the clone could not reset the
- * handlers, everything is blocked around the clone and opened by the child,
- * at last.
+ * handlers, everything is blocked around the clone, until the child has reset
+ * them and sets the program's mask.
  *
  * The exec lock is held shared.  The kernel would not insist: a clone without
  * CLONE_FS neither fails during a sibling's exec nor costs a set-user-ID
@@ -17,17 +17,12 @@
  * child whose pid nobody was told would be left to the new image.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <heddle/exec.h>
 #include <heddle/thread.h>
 #include <limits.h>
-#include <linux/futex.h>
 #include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -126,7 +121,7 @@ static void plan_files(struct hd_child *c)
 
 static long clone_old(struct scratch *s)
 {
-	unsigned long flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD |
+	unsigned long flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD |
 			      (s->child.shares_files ? CLONE_FILES : 0);
 
 	/* ctid and tls, whose order depends on the machine, are not used. */
@@ -141,7 +136,7 @@ static long clone_new(struct scratch *s)
 		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND |
 			 (s->child.shares_files ? CLONE_FILES : 0),
 		.pidfd = (uintptr_t)&s->child.pidfd,
-		.exit_signal = SIGCHLD,
+		.exit_signal = 0,	/* see has_execed */
 		.stack = (uintptr_t)stack,
 		.stack_size = (uintptr_t)s - (uintptr_t)stack,
 	};
@@ -195,63 +190,30 @@ static long clone_child(struct scratch *s)
 
 /* ---- what became of it ---- */
 
-/*
- * Has a dead, unreaped child ever exec'd?  The kernel keeps "forked but did
- * not exec" (0x40) in the flags that /proc shows, until the exec can no
- * longer fail.  Where /proc does not tell: yes.
- */
-static bool zombie_had_execed(pid_t pid)
+static bool is_child(const struct hd_process *p, int options)
 {
-	char buf[512], *at;
-	unsigned int flags = 0;
-	ssize_t n;
-	int fd;
+	siginfo_t si;
 
-	snprintf(buf, sizeof(buf), "/proc/%d/stat", (int)pid);
-	fd = open(buf, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return true;
-	n = read(fd, buf, sizeof(buf) - 1);
-	close(fd);
-	if (n <= 0)
-		return true;
-	buf[n] = '\0';
-	/* pid (comm) state ppid pgrp session tty tpgid flags; comm may hold anything */
-	at = strrchr(buf, ')');
-	if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
-		return true;
-	return !(flags & 0x40);
+	return !waitid(P_PIDFD, (id_t)p->pidfd, &si, WEXITED | WNOHANG | WNOWAIT | options);
 }
 
 /*
  * The child has called execve and vfork has returned: has it exec'd, or was it
- * killed on the way (execve may have waited long, for a disk or a server)?
+ * killed on the way?  (execve may wait long, for a disk or a server.)  Looking
+ * for a zombie leaves a gap: a dying task wakes us before it is one.
  *
- * The kernel lets go of us in mm_release(), on both ways.  Right before, on
- * the way out of the process but not on the way to a program, it marks the
- * task as one that can own no futex any more, and says so with ESRCH to
- * whoever tries a priority-inheriting lock which that task holds.  So ask: any
- * other answer means that the exec had passed the point of no return.  That
- * costs one short system call, and unlike a look for a zombie it has no gap:
- * a dying task is a zombie only some time after it has let go of us.
+ * So the child is cloned with termination signal 0, and execve(2) sets that to
+ * SIGCHLD: past the point where it could fail, before it wakes us, and for
+ * good.  wait(2) without __WALL is about children that end with SIGCHLD only.
+ * Hence, dead or alive, it is one of those if and only if it has exec'd.
  *
- * ESRCH may also be a program that has ended by now.
+ * Not to be found either way: an exec'd program, which was reaped already, by
+ * the kernel (SIGCHLD is ignored) or by a waitpid(-1) of somebody else.  What
+ * never exec'd is kept from both by its termination signal.
  */
 static bool has_execed(const struct hd_process *p)
 {
-	uint32_t owner = (uint32_t)p->pid;
-	siginfo_t si = { 0 };
-	int r;
-
-	if (hd_raw_syscall(__NR_futex, (long)&owner, FUTEX_TRYLOCK_PI_PRIVATE, 0, 0, 0) != -ESRCH)
-		return true;
-	do
-		r = waitid(P_PIDFD, (id_t)p->pidfd, &si, WEXITED | WNOWAIT | __WALL);
-	while (r < 0 && errno == EINTR);
-	/* Only a program ends by itself without an error in struct hd_child. */
-	if (r < 0 || si.si_code == CLD_EXITED)
-		return true;
-	return zombie_had_execed(p->pid);
+	return is_child(p, 0) || !is_child(p, __WALL);
 }
 
 static int outcome(struct hd_child *c, struct hd_process *p, struct hd_spawn_error *err)

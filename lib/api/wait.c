@@ -49,7 +49,7 @@ void hd_spawn_discard(struct hd_process *p)
 {
 	siginfo_t si = { 0 };
 
-	/* ECHILD where SIGCHLD is ignored: gone all the same. */
+	/* ECHILD (made by the module, and SIGCHLD is ignored): gone all the same. */
 	reap(p->pidfd, &si);
 	forget(p);
 	p->pid = -1;

@@ -23,6 +23,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,7 +122,7 @@ struct job {
 };
 
 /* flags: HD_SPAWN_*; mode: what follows "child:" */
-static struct job *job_new(unsigned int flags, const char *mode)
+static inline struct job *job_new(unsigned int flags, const char *mode)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
@@ -134,7 +135,7 @@ static struct job *job_new(unsigned int flags, const char *mode)
 	return j;
 }
 
-static struct hd_spawn_action *add(struct job *j, enum hd_spawn_op op, int fd)
+static inline struct hd_spawn_action *add(struct job *j, enum hd_spawn_op op, int fd)
 {
 	struct hd_spawn_action *a = &j->act[j->n++];
 
@@ -143,12 +144,12 @@ static struct hd_spawn_action *add(struct job *j, enum hd_spawn_op op, int fd)
 	return a;
 }
 
-static void add_dup2(struct job *j, int src, int fd)
+static inline void add_dup2(struct job *j, int src, int fd)
 {
 	add(j, HD_SPAWN_DUP2, fd)->srcfd = src;
 }
 
-static void add_open(struct job *j, int fd, const char *path, int oflag, mode_t mode)
+static inline void add_open(struct job *j, int fd, const char *path, int oflag, mode_t mode)
 {
 	struct hd_spawn_action *a = add(j, HD_SPAWN_OPEN, fd);
 
@@ -157,18 +158,18 @@ static void add_open(struct job *j, int fd, const char *path, int oflag, mode_t 
 	a->mode = mode;
 }
 
-static void add_chdir(struct job *j, const char *path)
+static inline void add_chdir(struct job *j, const char *path)
 {
 	add(j, HD_SPAWN_CHDIR, -1)->path = path;
 }
 
-static int job_spawn(struct job *j)
+static inline int job_spawn(struct job *j)
 {
 	return hd_spawn(&j->p, j->path, j->argv, j->envp, j->n ? j->act : NULL, j->n, &j->attr,
 			&j->err);
 }
 
-static int job_run(struct job *j)
+static inline int job_run(struct job *j)
 {
 	int r = job_spawn(j);
 
@@ -179,7 +180,7 @@ static int job_run(struct job *j)
  * Run it with fd 1 a pipe and keep what it says; the action for that is its
  * first one.
  */
-static int job_read(struct job *j)
+static inline int job_read(struct job *j)
 {
 	size_t have = 0;
 	int pipefd[2], r;
@@ -201,7 +202,7 @@ static int job_read(struct job *j)
 }
 
 /* Is there this very line in what it said? */
-static bool said(const struct job *j, const char *fmt, ...)
+static inline bool said(const struct job *j, const char *fmt, ...)
 {
 	const char *at = j->out;
 	char want[PATH_MAX];
@@ -221,15 +222,14 @@ static bool said(const struct job *j, const char *fmt, ...)
 	return false;
 }
 
-static unsigned long long __attribute__((unused))
-said_mask(const struct job *j, const char *name)
+static inline unsigned long long said_mask(const struct job *j, const char *name)
 {
 	const char *at = strstr(j->out, name);
 
 	return at ? strtoull(at + strlen(name) + 1, NULL, 16) : ~0ULL;
 }
 
-static int count_fds(void)
+static inline int count_fds(void)
 {
 	DIR *d = opendir("/proc/self/fd");
 	int n = 0;
