@@ -103,13 +103,14 @@ struct hd_op {
 };
 
 #define HD_OP(_cmd, _size_v0, _copy_out, _fn)				\
-	[_IOC_NR(_cmd)] = { .cmd = (_cmd), .size_v0 = (_size_v0),	\
-			    .copy_out = (_copy_out), .fn = (_fn) }
+	[_IOC_NR(_cmd)] = { .cmd = (_cmd),					\
+		.size_v0 = (_size_v0) + BUILD_BUG_ON_ZERO((_size_v0) > _IOC_SIZE(_cmd)), \
+		.copy_out = (_copy_out), .fn = (_fn) }
 static const struct hd_op hd_ops[] = {
 	HD_OP(HEDDLE_IOC_INFO, 24, true, hd_ioctl_info),
 	HD_OP(HEDDLE_IOC_TEMPLATE, 32, false, hd_ioctl_template),
 	HD_OP(HEDDLE_IOC_CLONE, 48, false, hd_ioctl_clone),
-	HD_OP(HEDDLE_IOC_SPAWN, 128, false, hd_ioctl_spawn),
+	HD_OP(HEDDLE_IOC_SPAWN, 112, false, hd_ioctl_spawn),
 	HD_OP(HEDDLE_IOC_STATE, 24, false, hd_ioctl_state),
 	HD_OP(HEDDLE_IOC_RELEASE, 0, false, hd_ioctl_release),
 	HD_OP(HEDDLE_IOC_EXEC_WAKE, 0, false, hd_ioctl_exec_wake),
