@@ -22,7 +22,7 @@ static char *hide = "";
 module_param(hide, charp, 0444);
 MODULE_PARM_DESC(hide, "comma-separated kernel symbols to treat as missing (for tests)");
 
-u64 hd_features = HEDDLE_FEAT_CLONE | HD_FEAT_SPAWN_ANY |
+u64 hd_features = HEDDLE_FEAT_CLONE | HD_FEAT_SPAWN_ANY | HEDDLE_FEAT_STATE |
 		  HEDDLE_FEAT_PAGE | HEDDLE_FEAT_EXECLOCK;
 bool hd_has_ptrace_may_access, hd_has_from_mnt_ns;
 

@@ -52,7 +52,7 @@ TEST_F(clone, one)
 	kmod_child_free(&c);
 }
 
-TEST_F(clone, thousand)
+TEST_F_TIMEOUT(clone, thousand, 300)
 {
 	struct heddle_page *page = mmap(NULL, HEDDLE_PAGE_BYTES, PROT_READ | PROT_WRITE,
 					MAP_SHARED, self->fd, 0);
@@ -91,7 +91,7 @@ static void *cloner(void *arg)
 	return (void *)bad;
 }
 
-TEST_F(clone, four_requesters_two_templates)
+TEST_F_TIMEOUT(clone, four_requesters_two_templates, 300)
 {
 	struct kmod_template t2 = { 0 };
 	pthread_t thr[4];
@@ -336,7 +336,7 @@ static void *storm(void *arg)
 	return NULL;
 }
 
-TEST_F(clone, signal_storm_on_the_template)
+TEST_F_TIMEOUT(clone, signal_storm_on_the_template, 300)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
 	struct kmod_child c = { 0 };
@@ -364,7 +364,7 @@ TEST_F(clone, signal_storm_on_the_template)
 }
 
 /* RELEASE while its template takes a signal must not be lost. */
-TEST_F(clone, release_during_signals)
+TEST_F_TIMEOUT(clone, release_during_signals, 300)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
 	pthread_t thr;
@@ -502,7 +502,7 @@ TEST_F(clone, unclaimed_request_is_interruptible)
 }
 
 /* Processes with a parked template and requests under way, killed at random. */
-TEST_F(clone, kill_during_requests)
+TEST_F_TIMEOUT(clone, kill_during_requests, 300)
 {
 	int i, status;
 
@@ -542,7 +542,7 @@ static void parked_then(int how)
 }
 
 /* A parked template must not hold up a sibling's exec or exit. */
-TEST_F(clone, exec_and_exit_do_not_wait)
+TEST_F_TIMEOUT(clone, exec_and_exit_do_not_wait, 300)
 {
 	double best[2] = { 99, 99 };
 	int how, i, status;
@@ -592,7 +592,7 @@ TEST_F(clone, nproc_limit)
 	EXPECT_EQ(0, status);
 }
 
-TEST_F(clone, stop_and_continue)
+TEST_F_TIMEOUT(clone, stop_and_continue, 300)
 {
 	int status, i;
 	pid_t pid = fork();

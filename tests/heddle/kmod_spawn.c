@@ -330,7 +330,7 @@ TEST_F(spawn, asynchronous)
 }
 
 /* Results outlive nothing: a context closed with children under way. */
-TEST_F(spawn, close_with_children_under_way)
+TEST_F_TIMEOUT(spawn, close_with_children_under_way, 300)
 {
 	int i, j;
 
@@ -467,7 +467,7 @@ TEST_F(spawn, action_errors_name_their_step)
 /* Of the shell, which has none of its own open then; ls has. */
 #define LS_FDS "ls /proc/$$/fd; true"
 
-TEST_F(spawn, close_fds)
+TEST_F_TIMEOUT(spawn, close_fds, 300)
 {
 	int a = open("/dev/null", O_RDONLY), b, c;
 
@@ -532,7 +532,7 @@ TEST_F(spawn, closefrom_in_a_copied_table)
 }
 
 /* The files are the child's at once: the caller closes its own and goes on. */
-TEST_F(spawn, caller_closes_immediately)
+TEST_F_TIMEOUT(spawn, caller_closes_immediately, 300)
 {
 	const char *argv[] = { "/bin/echo", "x", NULL };
 	struct heddle_spawn_result r;
@@ -579,7 +579,7 @@ static void *churn(void *arg)
 	return (void *)bad;
 }
 
-TEST_F(spawn, table_is_shared_safely)
+TEST_F_TIMEOUT(spawn, table_is_shared_safely, 300)
 {
 	int i, fds = count_fds();
 	pthread_t thr;
@@ -599,7 +599,7 @@ TEST_F(spawn, table_is_shared_safely)
 	EXPECT_EQ(fds, count_fds());
 }
 
-TEST_F(spawn, ten_thousand_files)
+TEST_F_TIMEOUT(spawn, ten_thousand_files, 300)
 {
 	struct rlimit rl = { 20000, 20000 };
 	int i, base;
@@ -859,7 +859,7 @@ static void *spawner(void *arg)
 	return (void *)bad;
 }
 
-TEST_F(spawn, four_threads)
+TEST_F_TIMEOUT(spawn, four_threads, 300)
 {
 	struct heddle_spawn_result r[64];
 	int i, n = 0, fds = count_fds();
@@ -886,7 +886,7 @@ TEST_F(spawn, four_threads)
 }
 
 /* A process killed again and again amid its spawns. */
-TEST_F(spawn, kill_amid_spawns)
+TEST_F_TIMEOUT(spawn, kill_amid_spawns, 300)
 {
 	int i, status;
 
