@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * What the tests of the runtime's core share.
+ *
+ * Test bodies run on fibers and other threads, which the harness's ASSERT
+ * would jump out of: they use EXPECT, on `_metadata`, here a global that
+ * use_metadata() points at the running test's.
+ *
+ * A fiber may go on in another thread after any call into the runtime, and the
+ * compiler keeps the address of errno over it: system calls whose errno counts
+ * go through sys(), which answers -errno.
+ */
+#ifndef CORE_COMMON_H
+#define CORE_COMMON_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <heddle/heddle.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../kselftest_harness.h"
+
+#define MS	1000000ull
+#define SEC	1000000000ull
+#define US	1000ull
+
+static struct __test_metadata *_metadata;
+
+static inline void use_metadata(struct __test_metadata *m)
+{
+	_metadata = m;
+}
+
+static inline bool in_vm(void)
+{
+	const char *vm = getenv("VM");
+
+	return vm && !strcmp(vm, "1");
+}
+
+/* n repetitions, a tenth where everything is emulated; at least one. */
+static inline int scaled(int n)
+{
+	n = in_vm() ? n / 10 : n;
+	return n ? n : 1;
+}
+
+static inline long sys_ret(long r)
+{
+	return r < 0 ? -errno : r;
+}
+#define sys(call) sys_ret(call)
+
+static inline pid_t tid(void)
+{
+	return (pid_t)syscall(SYS_gettid);
+}
+
+static inline int run_opt(int (*fn)(void *arg), void *arg, unsigned int procs, unsigned int flags)
+{
+	struct hd_options o = { .size = sizeof(o), .procs = procs, .flags = flags };
+
+	return hd_run(fn, arg, &o);
+}
+
+/* Compute, without a call into the runtime. */
+static inline void burn(uint64_t ns)
+{
+	uint64_t end = hd_now() + ns;
+
+	while (hd_now() < end)
+		__asm__ volatile("" ::: "memory");
+}
+
+static inline uint32_t rnd(uint32_t *seed)
+{
+	*seed = *seed * 1664525u + 1013904223u;
+	return *seed >> 8;
+}
+
+static inline int count_dir(const char *path)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+	int n = 0;
+
+	while (d && (e = readdir(d)))
+		n += e->d_name[0] != '.';
+	if (d)
+		closedir(d);
+	return n;
+}
+
+static inline int count_tasks(void)
+{
+	return count_dir("/proc/self/task");
+}
+
+static inline int count_fds(void)
+{
+	return count_dir("/proc/self/fd");
+}
+
+static inline int count_maps(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	int n = 0, c;
+
+	while (f && (c = getc(f)) != EOF)
+		n += c == '\n';
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* Resident anonymous memory, KiB. */
+static inline long rss_kb(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	char line[256];
+	long kb = -1;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "RssAnon: %ld", &kb) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return kb;
+}
+
+static inline bool task_alive(pid_t t)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d", t);
+	return !access(path, F_OK);
+}
+
+/* Up to 100 looks, 1 ms apart, so that a busy machine stretches the wait. */
+static inline bool task_gone(pid_t t)
+{
+	for (int i = 0; i < 100; i++) {
+		struct timespec ts = { 0, 1000000 };
+
+		if (!task_alive(t))
+			return true;
+		nanosleep(&ts, NULL);
+	}
+	return !task_alive(t);
+}
+
+static inline void task_comm(pid_t t, char *buf, size_t len)
+{
+	char path[64];
+	int fd;
+	ssize_t n = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/comm", t);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, buf, len - 1);
+		close(fd);
+	}
+	buf[n > 0 ? n : 0] = 0;
+	buf[strcspn(buf, "\n")] = 0;
+}
+
+/* The tid of the runtime's thread of that name, 0 if there is none. */
+static inline pid_t find_thread(const char *name)
+{
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+	pid_t found = 0;
+
+	while (d && !found && (e = readdir(d))) {
+		char comm[32];
+
+		if (e->d_name[0] == '.')
+			continue;
+		task_comm(atoi(e->d_name), comm, sizeof(comm));
+		if (!strcmp(comm, name))
+			found = atoi(e->d_name);
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
+/* ---- a process of its own --------------------------------------------------- */
+
+struct outcome {
+	int status;		/* waitpid's */
+	char err[16384];	/* its stderr */
+};
+
+#define TIMED_OUT(o)	(WIFSIGNALED((o)->status) && WTERMSIG((o)->status) == SIGALRM)
+#define EXITED(o, code)	(WIFEXITED((o)->status) && WEXITSTATUS((o)->status) == (code))
+
+/* Run fn(arg) in a forked process and exit with its value; SIGALRM ends it after seconds. */
+static inline void in_process(struct outcome *o, int (*fn)(void *arg), void *arg,
+			      unsigned int seconds)
+{
+	size_t len = 0;
+	int fd[2];
+	pid_t pid;
+	ssize_t n;
+
+	memset(o, 0, sizeof(*o));
+	o->status = -1;
+	fflush(NULL);
+	if (pipe2(fd, O_CLOEXEC))
+		return;
+	pid = fork();
+	if (!pid) {
+		signal(SIGALRM, SIG_DFL);
+		alarm(in_vm() ? seconds * 8 : seconds);
+		dup2(fd[1], 2);
+		_exit(fn(arg) & 0xff);
+	}
+	close(fd[1]);
+	while (len < sizeof(o->err) - 1 &&
+	       (n = read(fd[0], o->err + len, sizeof(o->err) - 1 - len)) > 0)
+		len += (size_t)n;
+	close(fd[0]);
+	waitpid(pid, &o->status, 0);
+}
+
+static inline void show(const struct outcome *o)
+{
+	TH_LOG("status %#x, stderr:\n%s", o->status, o->err);
+}
+
+/* ---- variants --------------------------------------------------------------- */
+
+#define PROCS_VARIANTS(fixture) \
+	FIXTURE(fixture) { }; \
+	FIXTURE_VARIANT(fixture) { unsigned int procs; }; \
+	FIXTURE_VARIANT_ADD(fixture, procs1) { .procs = 1 }; \
+	FIXTURE_VARIANT_ADD(fixture, procs2) { .procs = 2 }; \
+	FIXTURE_VARIANT_ADD(fixture, procs3) { .procs = 3 }; \
+	FIXTURE_VARIANT_ADD(fixture, procs8) { .procs = 8 }; \
+	FIXTURE_SETUP(fixture) { use_metadata(_metadata); } \
+	FIXTURE_TEARDOWN(fixture) { }
+
+static int which_path_main(void *arg)
+{
+	(void)arg;
+	return find_thread("hd-ktemplate") ? 1 : 0;
+}
+
+TEST(which_path)
+{
+	TH_LOG("threads are cloned %s", run_opt(which_path_main, NULL, 1, 0) == 1 ?
+	       "by the module" : "in user space");
+}
+
+#endif
