@@ -15,16 +15,26 @@
 #include "core/runtime.h"
 #include "core/sched.h"
 
+/*
+ * All that ended are summed before all that started: both only grow, so equal
+ * sums mean that there was a moment between when nobody was alive.
+ */
+static uint64_t own_fibers_alive(void)
+{
+	uint64_t ended = 0, started = 0;
+
+	for (uint32_t i = 0; i < hd_rt.nprocs; i++)
+		ended += atomic_load(&hd_rt.procs[i].ended);
+	for (uint32_t i = 0; i < hd_rt.nprocs; i++)
+		started += atomic_load(&hd_rt.procs[i].started);
+	return started - ended;
+}
+
 uint64_t hd_fibers_alive(void)
 {
-	uint64_t started = atomic_load(&hd_rt.foreign_started);
 	uint64_t ended = atomic_load(&hd_rt.foreign_ended);
 
-	for (uint32_t i = 0; i < hd_rt.nprocs; i++) {
-		ended += atomic_load(&hd_rt.procs[i].ended);
-		started += atomic_load(&hd_rt.procs[i].started);
-	}
-	return started - ended;
+	return own_fibers_alive() + atomic_load(&hd_rt.foreign_started) - ended;
 }
 
 static bool ours(int tid)
@@ -90,24 +100,35 @@ static bool any_queued(void)
 	return false;
 }
 
-/* All fibers have ended: hd_run's thread goes on.  False: a foreign thread came in. */
-static bool finish(void)
+/*
+ * All fibers have ended: hd_run's thread goes on.  Unless a foreign thread came
+ * in at the last moment: it, or its refusal, brings us here again.
+ */
+static void finish(void)
 {
-	uint32_t running = HD_PHASE_RUNNING;
-
-	if (!atomic_compare_exchange_strong(&hd_rt.phase, &running, HD_PHASE_ENDING))
-		return true;
-	/* seq_cst: a caller counts itself active, then looks at the phase (core/extra.c) */
-	if (atomic_load(&hd_nactive)) {
-		atomic_store(&hd_rt.phase, HD_PHASE_RUNNING);
-		return false;
-	}
+	atomic_store(&hd_rt.phase, HD_PHASE_ENDING);
+	/* seq_cst: a caller counts itself active, then looks at the phase (api/call.c) */
+	if (atomic_load(&hd_nactive))
+		return;
+	hd_rt.finished = true;
 	hd_rt.m0->quit = true;
 	hd_note_wake(&hd_rt.m0->note);
-	return true;
 }
 
-static void quiescent(bool foreign)
+/*
+ * One look at a time, and none once the end is decided: hd_run's thread takes
+ * the lock before it frees what is looked at here.
+ */
+static struct hd_lock quiet_lock;
+
+void hd_quiescent_drain(void)
+{
+	hd_lock(&quiet_lock);
+	hd_rt.finished = true;
+	hd_unlock(&quiet_lock);
+}
+
+static void look(bool foreign)
 {
 	uint64_t alive;
 
@@ -132,6 +153,14 @@ static void quiescent(bool foreign)
 	_exit(2);
 }
 
+static void quiescent(bool foreign)
+{
+	hd_lock(&quiet_lock);
+	if (hd_running() && !hd_rt.finished && !atomic_load(&hd_nactive))
+		look(foreign);
+	hd_unlock(&quiet_lock);
+}
+
 void hd_active_inc(void)
 {
 	atomic_fetch_add(&hd_nactive, 1);
@@ -145,6 +174,17 @@ void hd_active_dec(void)
 
 void hd_active_dec_foreign(void)
 {
-	if (atomic_fetch_sub(&hd_nactive, 1) == 1)
-		quiescent(true);
+	bool over = atomic_load(&hd_rt.main_done);
+
+	if (atomic_fetch_sub(&hd_nactive, 1) == 1) {
+		/* the last of all may be a foreign thread; a deadlock is none while it lives */
+		if (over || atomic_load(&hd_rt.main_done))
+			quiescent(true);
+	} else if (over && atomic_load(&hd_rt.phase) == HD_PHASE_RUNNING) {
+		hd_lock(&quiet_lock);
+		/* nothing but foreign calls is left: no more are let in, or they could go on for ever */
+		if (!hd_rt.finished && hd_running() && !own_fibers_alive())
+			atomic_store(&hd_rt.phase, HD_PHASE_ENDING);
+		hd_unlock(&quiet_lock);
+	}
 }

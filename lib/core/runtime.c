@@ -193,6 +193,7 @@ static void free_machines(void)
 
 static void end_runtime(void)
 {
+	hd_quiescent_drain();
 	hd_machine_quit_all();
 	hd_monitor_stop();
 	hd_template_stop();

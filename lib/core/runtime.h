@@ -50,7 +50,7 @@ struct hd_runtime {
 	_Atomic uint32_t main_done;
 	_Atomic uint64_t foreign_started, foreign_ended;
 	struct hd_machine *m0;
-	_Atomic uint32_t done;		/* futex: the last fiber has ended */
+	bool finished;			/* the end is decided (core/deadlock.c) */
 	sigset_t sigmask;		/* every machine's, as it was at hd_run */
 	struct hd_counters count;
 	struct hd_status *status;
