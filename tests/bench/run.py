@@ -49,11 +49,29 @@ def warn(text):
 # --- here -----------------------------------------------------------------------
 
 
+def quiet(row):
+    """Other work on the machine goes behind, if we may have it so: a session of
+    its own, because the scheduler shares the CPUs among sessions first."""
+    os.setsid()
+    try:
+        with open("/proc/self/autogroup", "w", encoding="ascii") as f:
+            f.write("-20")
+    except OSError:
+        pass
+    try:
+        os.nice(-20)
+    except OSError:
+        pass
+    if row.pin:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
 def once(row, who):
     command = row.commands[who].split()
     command[0] = os.path.join(DIR, command[0])
     try:
-        p = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        p = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False,
+                           preexec_fn=lambda: quiet(row))
     except subprocess.TimeoutExpired:
         row.failed[who] = "no end after 120 s"
         return None

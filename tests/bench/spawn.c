@@ -2,7 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 /*
  * spawn: hd_spawn of a tiny static program that exits, with
- * HD_SPAWN_CLOSE_FDS, from one processor.  Three figures, each a median of n:
+ * HD_SPAWN_CLOSE_FDS, by a fiber with one processor; thread=1: by a plain
+ * thread, without a running runtime.  Three figures, each a median of n:
  *
  *  held   from the call until the calling thread is free: with the module
  *         until another fiber, ready all along, runs on it; without, until the
@@ -12,6 +13,7 @@
  */
 #include "run.h"
 #include "ballast.h"
+#include <unistd.h>
 
 static const char *tiny;
 static uint64_t ran;
@@ -33,8 +35,9 @@ static void once(struct figures *f, long i, int module)
 	struct hd_process p;
 	int status;
 
-	check("hd_go", hd_go(NULL, other, NULL));
 	ran = 0;
+	if (module)
+		check("hd_go", hd_go(NULL, other, NULL));
 	uint64_t t = bench_now();
 
 	check("hd_spawn", hd_spawn(&p, tiny, av, NULL, NULL, 0, &at, NULL));
@@ -54,7 +57,7 @@ static int bench(void *a)
 {
 	long n = arg(a, "n", 500);
 	struct figures f = { bench_samples(n), bench_samples(n), bench_samples(n) };
-	int module = arg(a, "module", 1) && !access("/dev/heddle", R_OK | W_OK);
+	int module = arg(a, "module", 1) && hd_self() && !access("/dev/heddle", R_OK | W_OK);
 
 	for (long i = 0; i < n / 10; i++)
 		once(&f, i, module);
@@ -69,5 +72,7 @@ int main(int argc, char **argv)
 {
 	tiny = tiny_path(argv[0]);
 	ballast(argc, argv);
+	if (bench_arg(argc, argv, "thread", 0))
+		return bench(&(struct bench_args){ argc, argv });
 	return bench_run(argc, argv, bench, 1);
 }

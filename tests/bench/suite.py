@@ -20,10 +20,12 @@ def go_version():
 
 class Row:
     """One set of contenders that take turns.  figures: what the printed
-    numbers are called, in order.  peers: command lines, by the peer's name."""
+    numbers are called, in order.  peers: command lines, by the peer's name.
+    A parameter cpus=1 keeps every contender on one CPU."""
 
     def __init__(self, figures, params, heddle, peers, samples=None):
         self.figures = figures if isinstance(figures, list) else [figures]
+        self.pin = params.get("cpus") == 1
         self.params = params
         self.commands = {"heddle": heddle, **peers}
         self.samples = samples
@@ -47,10 +49,10 @@ def threads(name, procs, floor=None, pthread=None, args="", **peers):
 SPAWN = ["spawn_held", "spawn_whole", "spawn_call"]
 
 
-def spawn(rss, fds, n, fork_n, samples, extra=""):
+def spawn(rss, fds, n, fork_n, samples, extra="", **more):
     mib = {"0": 0, "1G": 1024}[rss]
     arg = f"rss={mib} fds={fds} n="
-    return Row(SPAWN, {"rss": rss, "fds": fds}, f"spawn_heddle {arg}{n}{extra}", {
+    return Row(SPAWN, {"rss": rss, "fds": fds, **more}, f"spawn_heddle {arg}{n}{extra}", {
         "floor": f"spawn_floor {arg}{n}",
         "vfork": f"spawn_vfork {arg}{n}",
         "posix_spawn": f"spawn_posix_spawn {arg}{n}",
@@ -74,11 +76,16 @@ def host():
     yield Row("locked_pingpong", {}, "chan_pingpong_heddle locked=1", {
         "floor": "locked_pingpong_floor", GO: "chan_pingpong_go locked=1",
         "pthread": "chan_pingpong_pthread"})
-    yield Row("clean_clone", {}, "clean_clone_heddle", {
-        GO: "clean_clone_go", "pthread": "clean_clone_pthread"})
-    yield Row("machine_start", {}, "machine_start_heddle", {
-        "floor": "machine_start_floor", GO: "machine_start_go", "pthread": "go_join_pthread"})
-    yield spawn("0", 3, 500, 300, None)
+    # Free, these are mostly wake-ups from one CPU to another; on one CPU, work.
+    for cpus in ({}, {"cpus": 1}):
+        yield Row("clean_clone", cpus, "clean_clone_heddle", {
+            GO: "clean_clone_go", "pthread": "clean_clone_pthread"})
+        yield Row("machine_start", cpus, "machine_start_heddle", {
+            "floor": "machine_start_floor", GO: "machine_start_go", "pthread": "go_join_pthread"})
+        yield Row("blank_start", cpus, "blank_start_heddle", {
+            "floor": "machine_start_floor", "pthread": "go_join_pthread"})
+    for more in ({}, {"cpus": 1}, {"via": "thread"}):
+        yield spawn("0", 3, 500, 300, None, " thread=1" if "via" in more else "", **more)
     yield spawn("0", 10000, 200, 200, None)
     yield spawn("1G", 3, 300, 15, 5)
     yield spawn("1G", 10000, 200, 15, 5)
@@ -98,14 +105,13 @@ def vm():
         yield row("machine_start", "machine_start_heddle n=200", {
             "floor": "machine_start_floor n=200", GO: "machine_start_go n=200",
             "pthread": "go_join_pthread n=200"})
+        yield row("blank_start", f"blank_start_heddle n=200 through_module={module}", {
+            "floor": "machine_start_floor n=200", "pthread": "go_join_pthread n=200"})
         for rss, fds in (("0", 3), ("0", 10000), ("1G", 3)):
-            s = spawn(rss, fds, 30, 3 if rss == "1G" else 20, 3, f" {arg}")
-            s.params.update(m)
-            yield s
+            yield spawn(rss, fds, 30, 3 if rss == "1G" else 20, 3, f" {arg}", **m)
     for rss, fds in (("0", 3), ("0", 10000), ("1G", 3)):
-        s = spawn(rss, fds, 30, 3 if rss == "1G" else 20, 3)
+        s = spawn(rss, fds, 30, 3 if rss == "1G" else 20, 3, via="ioctl")
         s.commands["heddle"] = s.commands["heddle"].replace("spawn_heddle", "spawn_ioctl")
-        s.params["via"] = "ioctl"
         yield s
 
 

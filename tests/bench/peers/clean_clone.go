@@ -5,6 +5,8 @@
 // take; ns until its first instruction, on a new thread; the median of n.  The
 // starter holds its P and waits in the kernel (a raw system call, of which the
 // scheduler is not told); the new goroutine ends locked, and its thread with it.
+// (Part of the figure is Go's scheduler: a thread that steals the goroutine its
+// victim would run next backs off for some microseconds first.)
 
 package main
 
