@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 #ifndef HD_HEDDLE_H
 #define HD_HEDDLE_H

@@ -1,5 +1,5 @@
 #!/bin/sh
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
 # SPDX-FileCopyrightText: 2026 The heddle authors
 #
 # probe.sh DIR CC FLAGS...: redeclare every function of symbols.h after the

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 // SPDX-FileCopyrightText: 2026 The heddle authors
 /* The rules every call of the module obeys: numbers, sizes, who may call. */
 #include "kmod_common.h"

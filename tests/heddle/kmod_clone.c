@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 // SPDX-FileCopyrightText: 2026 The heddle authors
 /* Threads cloned by a parked template: clean, answered, and never in the way. */
 #include "kmod_common.h"

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 // SPDX-FileCopyrightText: 2026 The heddle authors
 /*
  * The exec lock's kernel side: CLONE and SPAWN are readers of a word that the

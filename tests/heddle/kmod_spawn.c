@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 // SPDX-FileCopyrightText: 2026 The heddle authors
 /* Programs started by the module: what they get, and what the caller is told. */
 #include "kmod_common.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note OR MIT */
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note OR MIT */
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 /*
  * heddle: the interface between the module and a program that opens
