@@ -47,12 +47,15 @@ struct hd_child {
 	bool shares_files;		/* the fd table is the parent's: unshare below cut first */
 	unsigned int cut;
 	int pidfd;			/* number of the pidfd in the parent's table */
+	int report;			/* -1, or a pipe: the parent does not see our stores */
 	_Atomic unsigned int state;	/* enum hd_child_state */
 	struct hd_spawn_error err;
 };
 
-/* Runs in the child; arg is its struct hd_child. */
+/* Both run in the child; arg is its struct hd_child. */
 void hd_spawn_child(void *arg) __attribute__((noreturn));
+/* Only says that it ran: HD_CHILD_EXEC. */
+void hd_spawn_probe(void *arg) __attribute__((noreturn));
 
 /* Both return 0 or a negative errno with *err filled in. */
 int hd_spawn_user(const struct hd_spawn_req *req, struct hd_process *p,

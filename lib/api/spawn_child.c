@@ -29,14 +29,21 @@
 #define CALL(name, a, b, c, d) \
 	hd_raw_syscall(__NR_##name, (long)(a), (long)(b), (long)(c), (long)(d), 0)
 
+CHILD static void publish(struct hd_child *c, enum hd_child_state state)
+{
+	/* release: who reads FAILED (after vfork) finds err complete. */
+	atomic_store_explicit(&c->state, state, memory_order_release);
+	if (c->report >= 0)
+		CALL(write, c->report, c, sizeof(*c), 0);
+}
+
 CHILD static void __attribute__((noreturn))
 fail(struct hd_child *c, long error, enum hd_spawn_step step, unsigned int index)
 {
 	c->err.error = (int)-error;
 	c->err.step = step;
 	c->err.index = index;
-	/* release: who reads FAILED (after vfork) finds err complete. */
-	atomic_store_explicit(&c->state, HD_CHILD_FAILED, memory_order_release);
+	publish(c, HD_CHILD_FAILED);
 	for (;;)
 		CALL(exit_group, 127, 0, 0, 0);
 }
@@ -178,9 +185,10 @@ CHILD static void unshare_files(struct hd_child *c)
 }
 
 /* The lowest fd >= lo that CLOSE_FDS passes on, -1 if there is none. */
-CHILD static int next_passed(const struct hd_spawn_req *req, int lo)
+CHILD static int next_passed(const struct hd_child *c, int lo)
 {
-	int best = lo <= 2 ? lo : -1;
+	const struct hd_spawn_req *req = c->req;
+	int best = lo <= 2 ? lo : c->report >= lo ? c->report : -1;
 
 	for (unsigned int i = 0; i < req->n; i++) {
 		const struct hd_spawn_action *a = &req->actions[i];
@@ -199,7 +207,7 @@ CHILD static void close_others(const struct hd_child *c)
 	unsigned int lo = 0;
 
 	while (lo < c->cut) {
-		int fd = next_passed(c->req, (int)lo);
+		int fd = next_passed(c, (int)lo);
 		unsigned int end = fd < 0 || (unsigned int)fd > c->cut ? c->cut : (unsigned int)fd;
 
 		if (end > lo)
@@ -303,7 +311,14 @@ CHILD void hd_spawn_child(void *arg)
 			fail(c, r, HD_STEP_SCHED, 0);
 	}
 	files(c);
-	atomic_store_explicit(&c->state, HD_CHILD_EXEC, memory_order_relaxed);
+	publish(c, HD_CHILD_EXEC);
 	r = CALL(execve, req->path, req->argv, req->envp, 0);
 	fail(c, r, HD_STEP_EXEC, 0);
+}
+
+CHILD void hd_spawn_probe(void *arg)
+{
+	publish(arg, HD_CHILD_EXEC);
+	for (;;)
+		CALL(exit_group, 0, 0, 0, 0);
 }

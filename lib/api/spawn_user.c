@@ -17,6 +17,7 @@
  * child whose pid nobody was told would be left to the new image.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <heddle/exec.h>
 #include <heddle/thread.h>
 #include <limits.h>
@@ -119,14 +120,87 @@ static void plan_files(struct hd_child *c)
 	c->cut = from > sources ? from : sources;
 }
 
+static long clone_flags(struct scratch *s, unsigned long flags, void (*fn)(void *))
+{
+	/* ctid and tls, whose order depends on the machine, are not used. */
+	return hd_raw_clone(__NR_clone, (long)flags, (long)s, (long)&s->child.pidfd, 0, 0, fn,
+			    &s->child);
+}
+
+/*
+ * Emulators (valgrind, qemu) have no clone3, and take fork for vfork.  Asked
+ * once, and only where clone3 is missing.
+ */
+static bool memory_is_shared(struct scratch *s)
+{
+	static atomic_int known;	/* 1 shared, 2 not */
+	int k = atomic_load_explicit(&known, memory_order_relaxed);
+	long pid;
+
+	if (k)
+		return k == 1;
+	pid = clone_flags(s, CLONE_VM | CLONE_VFORK, hd_spawn_probe);
+	if (pid > 0)
+		while (waitpid((pid_t)pid, NULL, __WALL) < 0 && errno == EINTR)
+			;
+	k = atomic_exchange(&s->child.state, HD_CHILD_STARTED) == HD_CHILD_EXEC ? 1 : 2;
+	atomic_store_explicit(&known, k, memory_order_relaxed);
+	return k == 1;
+}
+
+/* What the child stores arrives by a pipe, which the exec closes. */
+static void read_reports(struct hd_child *c, int fd)
+{
+	struct hd_child got;
+	ssize_t n;
+
+	while ((n = read(fd, &got, sizeof(got))) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n != sizeof(got))
+			break;
+		c->err = got.err;
+		atomic_store_explicit(&c->state, got.state, memory_order_relaxed);
+	}
+}
+
+/* By fork, for emulators.  Its cost is theirs. */
+static long clone_copied(struct scratch *s)
+{
+	struct hd_child *c = &s->child;
+	int pipefd[2];
+	long pid;
+
+	if (pipe2(pipefd, O_CLOEXEC))
+		return -errno;
+	c->report = pipefd[1];
+	c->shares_files = false;
+	c->cut = INT_MAX;
+	/* Some know the flag and not the call, some the call and not the flag. */
+	pid = clone_flags(s, CLONE_PIDFD | SIGCHLD, hd_spawn_child);
+	if (pid == -EINVAL || pid == -ENOSYS)
+		pid = clone_flags(s, SIGCHLD, hd_spawn_child);
+	close(pipefd[1]);
+	if (pid > 0) {
+		read_reports(c, pipefd[0]);
+		if (c->pidfd < 0)
+			c->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+		if (c->pidfd < 0) {
+			kill((pid_t)pid, SIGKILL);
+			waitpid((pid_t)pid, NULL, 0);
+			pid = -EMFILE;
+		}
+	}
+	close(pipefd[0]);
+	return pid;
+}
+
 static long clone_old(struct scratch *s)
 {
-	unsigned long flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD |
-			      (s->child.shares_files ? CLONE_FILES : 0);
-
-	/* ctid and tls, whose order depends on the machine, are not used. */
-	return hd_raw_clone(__NR_clone, (long)flags, (long)s, (long)&s->child.pidfd, 0, 0,
-			    hd_spawn_child, &s->child);
+	if (!memory_is_shared(s))
+		return clone_copied(s);
+	return clone_flags(s, CLONE_VM | CLONE_VFORK | CLONE_PIDFD |
+			   (s->child.shares_files ? CLONE_FILES : 0), hd_spawn_child);
 }
 
 static long clone_new(struct scratch *s)
@@ -221,7 +295,8 @@ static int outcome(struct hd_child *c, struct hd_process *p, struct hd_spawn_err
 	/* acquire: pairs with the child's release of err */
 	unsigned int state = atomic_load_explicit(&c->state, memory_order_acquire);
 
-	if (state == HD_CHILD_EXEC && has_execed(p))
+	/* With a report nothing tells that it was killed in execve. */
+	if (state == HD_CHILD_EXEC && (c->report >= 0 || has_execed(p)))
 		return 0;
 	hd_spawn_discard(p);
 	if (state != HD_CHILD_FAILED)
@@ -239,7 +314,7 @@ int hd_spawn_user(const struct hd_spawn_req *req, struct hd_process *p,
 
 	if (!s)
 		return hd_spawn_fail(err, ENOMEM, HD_STEP_CLONE, 0);
-	s->child = (struct hd_child){ .req = req, .pidfd = -1 };
+	s->child = (struct hd_child){ .req = req, .pidfd = -1, .report = -1 };
 	plan_files(&s->child);
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);

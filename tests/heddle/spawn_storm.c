@@ -132,15 +132,17 @@ static void *waiter(void *arg)
 
 SPAWN_TEST(wait_elsewhere)
 {
+	struct hd_process p[64];
 	void *waiters[64];
 
 	for (int i = 0; i < 64; i++) {
 		jobs[i] = job_new(flags, "child:pause");
 		EXPECT_EQ(0, job_spawn(jobs[i]));
+		p[i] = jobs[i]->p;
 	}
 	together(_metadata, waiter, 64, waiters);
 	for (int i = 63; i >= 0; i--)
-		EXPECT_EQ(0, hd_kill(&jobs[i]->p, SIGTERM));
+		EXPECT_EQ(0, hd_kill(&p[i], SIGTERM));
 	join_all(64, waiters);
 	for (int i = 0; i < 64; i++)
 		free(jobs[i]);
