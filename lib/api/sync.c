@@ -22,10 +22,12 @@ static _Atomic uint32_t *word(struct hd_mutex *m)
 /* Take it, or queue up; hd_mutex_unlock then hands it over. */
 static void lock_slow(struct hd_mutex *m)
 {
-	uint32_t s = atomic_load_explicit(word(m), memory_order_relaxed);
 	struct hd_waiter w;
+	uint32_t s;
 
 	hd_guard_lock(&m->guard);
+	/* under the guard: a WAITED of before may be a HELD by now, whose unlock would not look */
+	s = atomic_load_explicit(word(m), memory_order_relaxed);
 	for (;;) {
 		/* acquire: pairs with the release of the unlock */
 		if (s == FREE && atomic_compare_exchange_strong_explicit(
