@@ -209,6 +209,20 @@ static inline pid_t find_thread(const char *name)
 	return found;
 }
 
+/*
+ * The runtime ends a deadlocked process with status 2, which the harness takes
+ * for an expected failure.  Nobody expects it but who says so.
+ */
+static bool deadlock_expected;
+
+void _exit(int status)
+{
+	if (status == 2 && hd_procs() && !deadlock_expected)
+		abort();
+	for (;;)
+		syscall(SYS_exit_group, status);
+}
+
 /* ---- a process of its own --------------------------------------------------- */
 
 struct outcome {

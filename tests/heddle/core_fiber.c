@@ -102,17 +102,19 @@ TEST_F(fiber, run_waits_for_the_detached)
 
 /* ---- exit ------------------------------------------------------------------ */
 
-static __attribute__((noinline)) void exit_deep(int depth, void *ret)
+static void exit_deep(int depth, void *ret);
+static void (*volatile deeper)(int depth, void *ret) = exit_deep;
+
+static void exit_deep(int depth, void *ret)
 {
 	volatile char pad[200];
 
 	memset((void *)pad, depth, sizeof(pad));
 	if (depth == 20)
 		hd_yield();
-	if (depth)
-		exit_deep(depth - 1, ret);
-	else
+	if (!depth)
 		hd_exit(ret);
+	deeper(depth - 1, ret);
 	__asm__ volatile("" :: "r"(pad) : "memory");
 }
 
