@@ -1,0 +1,104 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The heddle authors
+#
+# heddle ps and diff against a program whose threads are in known states.
+
+. "$(dirname "$0")/tool_common.sh"
+
+# ---- usage ---------------------------------------------------------------------
+
+run; expect 2 "usage:"; result $? "no command: usage"
+run --help; expect 0 doctor; result $? "--help lists the commands"
+run --version; expect 0 "heddle "; result $? "--version"
+run nonsense; expect 2 nonsense; result $? "unknown command"
+run ps --help; expect 0 "usage: heddle ps"; result $? "ps --help"
+run ps --nonsense; expect 2 "--nonsense"; result $? "unknown option"
+run ps 12x; expect 2 12x; result $? "no number"
+run ps -- -5; expect 2 "-5"; result $? "a negative number"
+run ps 99999999999999999999; expect 2 999; result $? "a number too large"
+run ps 1 2; expect 2 usage; result $? "too many operands"
+run diff 1; expect 2 usage; result $? "diff: too few operands"
+run ps 4194305; expect 1 "no process 4194305"; result $? "no such process"
+run ps $$; expect 1 "runs no heddle runtime"; result $? "no heddle program"
+run diff 4194305 4194305 4194305; expect 1 "no thread 4194305"; result $? "diff: no such thread"
+"$heddle" --help >/dev/full 2>"$tmp/err"
+[ $? -eq 1 ] && grep -q "cannot write" "$tmp/err"; result $? "a full disk is noticed"
+
+# ---- a good program ------------------------------------------------------------
+
+publish good; result $? "the publisher runs"
+template=$(sed -n 's/^template //p' "$tmp/threads")
+
+run ps "$pid"
+expect 0 "42 accept"; result $? "ps: the fiber of a machine"
+grep -q "^ *0 *$template *template .*baseline$" "$tmp/out"; result $? "ps: the template"
+bad=0
+while read -r what tid names; do
+	[ "$what" = thread ] || continue
+	grep -q "^ *[0-9]* *$tid *worker .* ${names:-clean}\$" "$tmp/out" || bad=1
+done <"$tmp/threads"
+result $bad "ps: clean, or the names of what differs"
+grep -q "not compared, as it cannot be read from outside: .*securebits" "$tmp/out" ||
+	[ -e /dev/heddle ]; result $? "ps: says what it cannot see"
+! grep -q ' $' "$tmp/out"; result $? "ps: no blanks at line ends"
+
+run ps --json "$pid"
+is_json; result $? "ps --json is JSON"
+json 'd["pid"] == '"$pid"' and d["template_tid"] == template and len(d["machines"]) == len(d["processors"]) + 13'
+result $? "ps --json: machines and processors"
+json 'all(m["differs"] == want[m["tid"]] and m["clean"] == (not want[m["tid"]]) for m in d["machines"] if m["tid"] in want)'
+result $? "ps --json: what differs"
+json '[m["thread_state"] for m in d["machines"] if m["state"] == "blank"] == ["no-task"]'
+result $? "ps --json: a blank has no task"
+json 'd["machines"][1]["fiber"] == 42 and d["machines"][1]["processor"] == 0 and d["processors"][0]["machine"] == 1 and d["processors"][1]["machine"] is None'
+result $? "ps --json: who holds what"
+json 'd["counters"]["fibers"] == 7 and d["counters"]["dirty_unlocks"] == 3 and len(d["counters"]) == 18'
+result $? "ps --json: counters"
+
+run ps; expect 0 "$pid"; result $? "ps lists it"
+run ps --json; is_json && json 'any(p["pid"] == '"$pid"' and p["fibers"] == 7 for p in d["processes"])'
+result $? "ps --json lists it"
+
+clean=$(sed -n 's/^thread \([0-9]*\) $/\1/p' "$tmp/threads")
+dirty=$(sed -n 's/^thread \([0-9]*\) umask,fs$/\1/p' "$tmp/threads")
+run diff "$pid" "$clean"; expect 0 ", 0 differ"; result $? "diff: a clean thread"
+run diff "$pid" "$dirty" template
+[ $rc -eq 3 ] && grep -q "^umask *differs *0[0-7]* *0[0-7]*\$" "$tmp/out"
+result $? "diff: a dirty one, with both values"
+run diff "$pid" "$dirty" "$clean"; expect 3 "2 differ"; result $? "diff: two threads"
+run diff --json "$pid" "$dirty"
+is_json && json '[a["name"] for a in d["attributes"] if a["differs"]] == ["umask", "fs"] and d["different"] == 2'
+result $? "diff --json"
+run diff "$pid" 1; expect 1 "has no thread 1"; result $? "diff: a thread of another process"
+
+if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
+	cp "$heddle" "$tmp/heddle"
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$tmp/heddle" ps "$pid" \
+		>"$tmp/out" 2>"$tmp/err"
+	rc=$?
+	expect 1 "no permission"; result $? "ps: of a program that is not the user's"
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$tmp/heddle" ps \
+		>"$tmp/out" 2>"$tmp/err"
+	rc=$?
+	expect 0 "no permission to look at"; result $? "ps: says that it did not see all"
+fi
+if unshare -pf --mount-proc true 2>/dev/null; then
+	# without its own copy of the writing end, which would keep it alive
+	unshare -pf --kill-child "$publisher" good <"$tmp/stdin" >"$tmp/inner" 9>&- &
+	outer=$!
+	until grep -qs ready "$tmp/inner" || ! kill -0 $outer; do sleep 0.02; done
+	inner=$(cat "/proc/$outer/task/$outer/children" | tr -d ' ')
+	run ps --json "$inner"
+	is_json &&
+	json 'd["pid"] == '"${inner:-0}"' and d["template_tid"] > d["pid"]' &&
+	json 'sum(m["thread_state"] == "compared" for m in d["machines"]) > 8' &&
+	json 'any(m["differs"] == ["umask", "fs"] for m in d["machines"])'
+	result $? "ps: a program in another pid namespace"
+	unpublish
+	wait $outer
+	outer=
+fi
+unpublish
+
+finish
