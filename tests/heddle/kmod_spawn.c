@@ -160,6 +160,7 @@ TEST_F(spawn, arguments_and_environment)
 	const char *envp[] = { "HK_A=1", "HK_B=b b", "PATH=/usr/bin:/bin", NULL };
 	ssize_t n;
 
+	KMOD_NEED(HEDDLE_FEAT_SPAWN_FILES);
 	self->s.envp = (uintptr_t)envp;
 	act_dup2(self, self->out[1], 1);
 	ASSERT_EQ(0, spawnv(self, argv));
@@ -178,6 +179,7 @@ TEST_F(spawn, many_strings)
 	char want[32];
 	int i;
 
+	KMOD_NEED(HEDDLE_FEAT_SPAWN_FILES);
 	argv[0] = "/bin/sh";
 	argv[1] = "-c";
 	argv[2] = "echo $# ${3000}";
@@ -626,7 +628,7 @@ TEST_F(spawn, session_and_group)
 	const char *script = "read a b c d e f g </proc/self/stat; echo $a $e $f";
 	int pid, pgrp, sid;
 
-	KMOD_NEED(HEDDLE_FEAT_SPAWN_SESSION);
+	KMOD_NEED(HEDDLE_FEAT_SPAWN_SESSION | HEDDLE_FEAT_SPAWN_FILES);
 	self->s.flags |= HEDDLE_SPAWN_SETSID;
 	ASSERT_EQ(0, shell(self, script));
 	ASSERT_EQ(3, sscanf(self->buf, "%d %d %d", &pid, &pgrp, &sid));
@@ -657,6 +659,7 @@ TEST_F(spawn, signals)
 {
 	sigset_t set, old;
 
+	KMOD_NEED(HEDDLE_FEAT_SPAWN_FILES);
 	signal(SIGUSR1, SIG_IGN);
 	signal(SIGUSR2, handler);
 	signal(SIGHUP, SIG_IGN);
@@ -682,6 +685,7 @@ TEST_F(spawn, signals)
 
 TEST_F(spawn, umask_and_nice)
 {
+	KMOD_NEED(HEDDLE_FEAT_SPAWN_FILES);
 	umask(022);
 	self->s.flags |= HEDDLE_SPAWN_UMASK | HEDDLE_SPAWN_NICE;
 	self->s.umask = 0147;
@@ -744,6 +748,7 @@ TEST_F(spawn, from_a_thread_of_its_own)
 	pthread_t thr;
 	void *err;
 
+	KMOD_NEED(HEDDLE_FEAT_SPAWN_FILES);
 	ASSERT_EQ(0, pthread_create(&thr, NULL, unshared_spawner, self));
 	pthread_join(thr, &err);
 	EXPECT_EQ(NULL, err) {
@@ -890,6 +895,7 @@ TEST_F_TIMEOUT(spawn, kill_amid_spawns, 300)
 {
 	int i, status;
 
+	KMOD_NEED(HEDDLE_FEAT_SPAWN_FILES);
 	for (i = 0; i < 30; i++) {
 		pid_t pid = fork();
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
 # SPDX-FileCopyrightText: 2026 The heddle authors
 #
 # The module goes when nobody has it open, not before, and comes back; however
@@ -16,12 +16,16 @@ skip() { plan 0; echo "# SKIP $1"; exit $ksft_skip; }
 
 [ -e /dev/heddle ] || skip "no /dev/heddle; load the module: make vm-shell or sudo make load"
 [ "$(id -u)" = 0 ] || skip "needs root"
-# A virtual machine is for that; another's module is not ours to unload.
-[ -n "${HEDDLE_KO:-}" ] || [ -n "${VM:-}" ] || skip "unloads the module: only in a VM, or with HEDDLE_KO set"
-ko=${HEDDLE_KO:-}
-[ -n "$ko" ] || for f in "/m/heddle.ko" /run/heddle.ko; do [ -f "$f" ] && ko=$f; done
-[ -f "$ko" ] || skip "HEDDLE_KO does not name the module's file"
 dir=$(dirname "$0")
+# The file of the very module that is loaded, to load it again: from the build
+# these tests belong to, unless HEDDLE_KO names it.
+ko=
+for f in ${HEDDLE_KO:-"$dir"/../../kmod/*/heddle.ko}; do
+	[ -f "$f" ] && [ "$(modinfo -F srcversion "$f")" = "$(cat /sys/module/heddle/srcversion)" ] &&
+		[ "$(modinfo -F vermagic "$f" | cut -d' ' -f1)" = "$(uname -r)" ] && ko=$f
+done
+[ -n "$ko" ] || skip "the loaded module's file is not at hand: set HEDDLE_KO"
+[ "$(cat /sys/module/heddle/refcnt)" = 0 ] || skip "somebody uses the module"
 
 plan 5
 exec 9<>/dev/heddle
@@ -51,8 +55,10 @@ for sym in kernel_clone kernel_execve do_group_exit replace_fd __close_range set
 	   ksys_setsid do_futex ptrace_may_access from_mnt_ns "kernel_clone,kernel_execve,do_futex"; do
 	rmmod heddle || ok=1
 	insmod "$ko" hide="$sym" || ok=1
-	for t in kmod_abi kmod_spawn; do
-		"$dir/$t" >"/tmp/kmod_unload.$$" 2>&1
+	for t in kmod_abi "kmod_spawn -t sync -t asynchronous -t session_and_group -t pidfd \
+			-t action_errors_name_their_step -t bad_addresses -t exec_errors" \
+		 "kmod_clone -t one" "kmod_state -t values_of_the_caller"; do
+		"$dir"/$t >"/tmp/kmod_unload.$$" 2>&1
 		case $? in 0 | 4) ;; *) ok=1; sed "s/^/# hide=$sym: /" "/tmp/kmod_unload.$$" | grep -v ' ok ' ;; esac
 	done
 done
