@@ -17,6 +17,7 @@
 #include "core/template.h"
 #include "ground/device.h"
 #include "ground/segment.h"
+#include "heddle/thread.h"
 
 #define MAIN_STACK	(1u << 20)
 #define DEFAULT_STACK	(64u << 10)
@@ -222,6 +223,8 @@ static void *main_fiber(void *call)
 {
 	struct main_call *c = call;
 
+	if (hd_rt.opt.flags & HD_OPT_LOCK_MAIN)
+		hd_lock_thread();
 	c->ret = c->fn(c->arg);
 	return NULL;
 }
@@ -248,8 +251,11 @@ static int be_main_machine(struct main_call *c)
 	hd_tls_machine = m;
 	m->slot->in_runtime = 1;
 	hd_machine_acquire(m, &hd_rt.procs[0]);
-	/* alone so far: no other machine has a processor before this one wakes it */
+	/* on this thread first (HD_OPT_LOCK_MAIN): while stopped, nobody is woken to steal it */
+	atomic_store(&hd_rt.stop, true);
 	f = hd_fiber_start(main_fiber, c, HD_FIBER_DETACHED | HD_FIBER_MAIN, "main");
+	m->pending = f ? hd_proc_pop(m->p) : NULL;
+	atomic_store(&hd_rt.stop, false);
 	if (!f) {
 		hd_stack_unmap(stack);
 		settle();
