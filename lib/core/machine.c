@@ -225,6 +225,32 @@ int hd_blank_start(struct hd_machine *m, bool in_place)
 	return err;
 }
 
+/*
+ * No thread is to be had for p, but a locked fiber in a queue has its own: give
+ * it p.  Without this a program whose threads are all locked could wait for ever
+ * for one more, to hand them their processors.
+ */
+static bool serve_locked(struct hd_proc *p)
+{
+	uint32_t n = hd_global_len() + HD_RING + 1 +
+		     atomic_load_explicit(&p->nfresh, memory_order_acquire);
+
+	while (n--) {
+		struct hd_fiber *f = hd_proc_pop(p);
+
+		if (!f)
+			f = hd_global_pop(p);
+		if (!f)
+			return false;
+		if (f->locked) {
+			hd_machine_give(f->locked, p);
+			return true;
+		}
+		hd_global_push(f);
+	}
+	return false;
+}
+
 /* No thread was to be had for m: its processor rests, and the monitor tries again. */
 void hd_machine_start_failed(struct hd_machine *m)
 {
@@ -246,7 +272,7 @@ void hd_machine_start_failed(struct hd_machine *m)
 	}
 	hd_unlock(&hd_rt.lock);
 	atomic_store(&hd_rt.starved, true);
-	if (p)
+	if (p && !serve_locked(p))
 		hd_idle_put(p);
 	hd_monitor_wake();
 	hd_active_dec();
@@ -299,7 +325,8 @@ void hd_machine_start(struct hd_proc *p, bool spinning)
 		if (spinning)
 			atomic_fetch_sub(&hd_rt.nspinning, 1);
 		atomic_store(&hd_rt.starved, true);
-		hd_idle_put(p);
+		if (!serve_locked(p))
+			hd_idle_put(p);
 		hd_active_dec();
 		return;
 	}
