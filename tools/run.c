@@ -233,6 +233,11 @@ int cmd_run(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "--in-userns"))
 		return enter_userns(argc, argv);
 	fill_standard_fds();
+	run.null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (run.null_fd < 0) {
+		fprintf(stderr, "heddle run: /dev/null: %s\n", strerror(errno));
+		return RUN_TROUBLE;
+	}
 	run.keep = keep;
 	r = options_parse(&run, argc, argv);
 	if (!r)
@@ -241,6 +246,7 @@ int cmd_run(int argc, char **argv)
 		r = r < 0 ? RUN_TROUBLE : 0;
 	if (run.spill_fd >= 0)
 		close(run.spill_fd);
+	close(run.null_fd);
 	free(run.held);
 	accounts_free(&run);
 	return r;

@@ -123,6 +123,7 @@ struct run {
 	struct hd_spawn_action *keep;	/* inherited files the jobs get, too */
 	unsigned int nkeep;
 	bool close_fds;
+	int null_fd;			/* the jobs' standard input */
 
 	struct hd_mutex lock;		/* the fields to the next blank line */
 	struct hd_cond changed;

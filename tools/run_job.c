@@ -77,7 +77,9 @@ static void spawn(struct start *s)
 	};
 	unsigned int n = 0;
 
-	act[n++] = (struct hd_spawn_action){ .op = HD_SPAWN_OPEN, .fd = 0, .path = "/dev/null" };
+	/* Ours, opened before: below another root there may be none. */
+	act[n++] = (struct hd_spawn_action){ .op = HD_SPAWN_DUP2, .fd = 0,
+					     .srcfd = run->null_fd };
 	for (int i = 0; i < 2 && !run->opt.ungroup; i++)
 		act[n++] = (struct hd_spawn_action){ .op = HD_SPAWN_DUP2, .fd = i + 1,
 						     .srcfd = job->pipe[i][1] };

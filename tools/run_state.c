@@ -152,6 +152,8 @@ int state_enter(const struct thread_state *st, const struct account *account, ch
 	if (st->has_cpus && syscall(SYS_sched_setaffinity, 0, sizeof(st->cpus), &st->cpus) < 0)
 		return failed(why, len, "--affinity: no such processor here, or not allowed", NULL);
 	if (st->has_nice && setpriority(PRIO_PROCESS, 0, st->nice)) {
+		if (errno == EACCES)	/* what it says to those who may not go below */
+			errno = EPERM;
 		snprintf(num, sizeof(num), "%d", st->nice);
 		return failed(why, len, "--nice", num);
 	}
