@@ -22,22 +22,6 @@ static void enter_call(struct hd_machine *m)
 	hd_leave();
 }
 
-/* The processor goes back at once, not when a monitor notices (golang/go#57103). */
-static void leave_call(struct hd_machine *m)
-{
-	struct hd_proc *p;
-
-	hd_enter();
-	atomic_fetch_add_explicit(&hd_rt.foreign_ended, 1, memory_order_relaxed);
-	p = hd_machine_release(m);
-	m->depth = 0;
-	__atomic_store_n(&m->status->fiber, 0, __ATOMIC_RELAXED);
-	hd_machine_set_state(m, HD_MS_OUTSIDE);
-	hd_handoff(m, p);
-	__atomic_store_n(&m->slot->in_runtime, 0, __ATOMIC_RELEASE);
-	hd_active_dec_foreign();
-}
-
 int hd_call(void *(*fn)(void *arg), void *arg, void **ret)
 {
 	struct hd_machine *m = hd_this_machine();
@@ -71,7 +55,7 @@ int hd_call(void *(*fn)(void *arg), void *arg, void **ret)
 	hd_count(&hd_rt.count.foreign_calls);
 	enter_call(m);
 	r = fn(arg);
-	leave_call(m);
+	hd_extra_leave(m);
 out:
 	if (ret)
 		*ret = r;

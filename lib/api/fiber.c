@@ -16,7 +16,7 @@ int hd_go_attr(struct hd_fiber **f, void *(*fn)(void *arg), void *arg,
 {
 	struct hd_fiber *new;
 
-	if (!fn || (attr && (attr->size != sizeof(*attr) || attr->flags)))
+	if (!fn || (attr && (attr->size < sizeof(*attr) || attr->flags)))
 		return -EINVAL;
 	if (!hd_enter())
 		return -EPERM;

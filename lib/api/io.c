@@ -162,11 +162,12 @@ int hd_poll(int fd, unsigned int events, uint64_t deadline)
 	struct pollarg a = { fd, events };
 	int n;
 
-	if (!hd_poll_has_uring() || !hd_self())
+	/* a deadline that has passed still asks what is ready now */
+	if (!hd_poll_has_uring() || !hd_self() || deadline <= hd_clock())
 		return poll_blocking(fd, events, deadline);
 	if (!hd_enter())
 		return -EPERM;
-	n = by_ring(prep_poll, &a, deadline == UINT64_MAX ? 0 : deadline ? deadline : 1, NULL);
+	n = by_ring(prep_poll, &a, deadline == UINT64_MAX ? 0 : deadline, NULL);
 	hd_leave();
 	return n;
 }

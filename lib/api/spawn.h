@@ -16,6 +16,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/syscall.h>
+
+#include "spawn_clone.h"
 
 /* A checked request.  Attributes whose flag is not set are 0. */
 struct hd_spawn_req {
@@ -41,8 +44,7 @@ enum hd_child_state {
 /* Shared by the parent, which sleeps in vfork, and the child. */
 struct hd_child {
 	const struct hd_spawn_req *req;
-	uint64_t mask;			/* the program's signal mask, with set_mask */
-	bool set_mask;
+	uint64_t mask;			/* the program's signal mask */
 	bool has_handlers;		/* the clone could not reset our handlers */
 	bool shares_files;		/* the fd table is the parent's: unshare below cut first */
 	unsigned int cut;
@@ -64,6 +66,19 @@ int hd_spawn_user(const struct hd_spawn_req *req, struct hd_process *p,
 #define HD_SPAWN_DECLINED	1
 int hd_spawn_module(const struct hd_spawn_req *req, struct hd_process *p,
 		    struct hd_spawn_error *err);
+
+/* Not libc's, which leaves its own two signals open. */
+static inline void hd_block_signals(uint64_t *old)
+{
+	const uint64_t all = ~0ULL;
+
+	hd_raw_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)old, sizeof(all), 0);
+}
+
+static inline void hd_restore_signals(const uint64_t *old)
+{
+	hd_raw_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)old, 0, sizeof(*old), 0);
+}
 
 /* Reap a child that never became a program, close its pidfd; *p names nothing then. */
 void hd_spawn_discard(struct hd_process *p);

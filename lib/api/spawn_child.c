@@ -89,11 +89,10 @@ CHILD static void default_signals(const struct hd_child *c)
  */
 CHILD static void signals(struct hd_child *c)
 {
-	long r = 0;
+	long r;
 
 	default_signals(c);
-	if (c->set_mask)
-		r = CALL(rt_sigprocmask, SIG_SETMASK, &c->mask, NULL, sizeof(c->mask));
+	r = CALL(rt_sigprocmask, SIG_SETMASK, &c->mask, NULL, sizeof(c->mask));
 	if (r)
 		fail(c, r, HD_STEP_SIGNALS, 0);
 }

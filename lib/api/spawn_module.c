@@ -174,17 +174,25 @@ static void convert_actions(struct heddle_spawn_action *to, const struct hd_spaw
 		};
 }
 
+/*
+ * With all signals blocked, as the kernel starts a clone over when one comes;
+ * the child is given the mask it would have had.
+ */
 static int submit(struct heddle_spawn *s)
 {
 	bool lock = !(hd_device_features() & HEDDLE_FEAT_EXECLOCK);
+	uint64_t old;
 	int r;
 
 	if (lock)
 		hd_exec_read_lock();
-	/* An interrupted request has made nothing. */
-	do
-		r = ioctl(hd_device_fd(), HEDDLE_IOC_SPAWN, s);
-	while (r < 0 && errno == EINTR);
+	hd_block_signals(&old);
+	if (!(s->flags & HEDDLE_SPAWN_SIGMASK)) {
+		s->flags |= HEDDLE_SPAWN_SIGMASK;
+		s->sigmask = old;
+	}
+	r = ioctl(hd_device_fd(), HEDDLE_IOC_SPAWN, s);
+	hd_restore_signals(&old);
 	if (lock)
 		hd_exec_read_unlock();
 	return r;

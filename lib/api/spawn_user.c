@@ -5,11 +5,10 @@
  * its own, that this thread sleeps for until the exec (CLONE_VFORK).
  *
  * Signals.  CLONE_CLEAR_SIGHAND resets handlers before the child runs, so
- * none can run in our memory and the mask need not be touched: the child has
- * the caller's from its first instruction to the program's.  Only where the
- * program gets another mask (SIGMASK), or the clone could not reset the
- * handlers, everything is blocked around the clone, until the child has reset
- * them and sets the program's mask.
+ * none can run in our memory.  All are blocked around the clone nevertheless:
+ * the kernel starts a clone over when a signal comes, so that a thread with
+ * enough of them would never be done.  The child sets the program's mask when
+ * no handler is left.
  *
  * The exec lock is held shared.  The kernel would not insist: a clone without
  * CLONE_FS neither fails during a sibling's exec nor costs a set-user-ID
@@ -219,28 +218,17 @@ static long clone_new(struct scratch *s)
 			    hd_spawn_child, &s->child);
 }
 
-static long set_mask(const uint64_t *mask, uint64_t *old)
-{
-	/* Not libc's, which leaves its own two signals open: their handlers count as well. */
-	return hd_raw_syscall(__NR_rt_sigprocmask, SIG_SETMASK, (long)mask, (long)old,
-			      sizeof(*mask), 0);
-}
-
 /* Returns, when the child has exec'd or is gone, its pid; or a negative errno. */
 static long clone_masked(struct scratch *s, long (*how)(struct scratch *))
 {
 	struct hd_child *c = &s->child;
-	const uint64_t all = ~0ULL;
 	uint64_t old;
 	long pid;
 
-	c->set_mask = c->has_handlers || c->req->flags & HD_SPAWN_SIGMASK;
-	if (!c->set_mask)
-		return how(s);
-	set_mask(&all, &old);
+	hd_block_signals(&old);
 	c->mask = c->req->flags & HD_SPAWN_SIGMASK ? c->req->sigmask : old;
 	pid = how(s);
-	set_mask(&old, NULL);
+	hd_restore_signals(&old);
 	return pid;
 }
 

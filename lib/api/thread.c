@@ -33,30 +33,36 @@ int hd_lock_thread(void)
 }
 
 /* Attributes of the calling thread that differ from the template's. */
-static uint64_t differs(void)
+static int differs(uint64_t *attrs)
 {
 	pid_t self = (pid_t)syscall(SYS_gettid);
 	struct heddle_state a, b;
-	int fd = hd_device_fd();
+	int fd = hd_device_fd(), err;
 
-	if (hd_device_features() & HEDDLE_FEAT_STATE) {
-		if (!hd_state_read_module(fd, self, &a) &&
-		    !hd_state_read_module(fd, hd_template_tid(), &b))
-			return hd_state_diff(&a, &b);
-	}
-	if (hd_state_read(0, self, &a) || hd_state_read(0, hd_template_tid(), &b))
+	if (hd_device_features() & HEDDLE_FEAT_STATE &&
+	    !hd_state_read_module(fd, self, &a) &&
+	    !hd_state_read_module(fd, hd_template_tid(), &b)) {
+		*attrs = hd_state_diff(&a, &b);
 		return 0;
-	/* only from inside a thread: nobody can say them of the template */
-	return hd_state_diff(&a, &b);
+	}
+	err = hd_state_read(0, self, &a);
+	if (!err)
+		err = hd_state_read(0, hd_template_tid(), &b);
+	/* what only the thread itself can say is not valid for the template, and left out */
+	*attrs = err ? 0 : hd_state_diff(&a, &b);
+	return err;
 }
 
 int hd_thread_state_check(char *buf, size_t len)
 {
 	uint64_t d;
+	int err;
 
 	if (!hd_self())
 		return -EPERM;
-	d = differs();
+	err = differs(&d);
+	if (err)
+		return err;
 	if (buf && len)
 		hd_state_attr_names(d, buf, len);
 	return __builtin_popcountll(d);
@@ -65,8 +71,9 @@ int hd_thread_state_check(char *buf, size_t len)
 int hd_unlock_thread(void)
 {
 	struct hd_fiber *f = hd_self();
-	bool dirty = false;
 	struct hd_machine *m;
+	bool dirty = false;
+	uint64_t attrs;
 
 	if (!f)
 		return -EPERM;
@@ -74,7 +81,7 @@ int hd_unlock_thread(void)
 		return -EINVAL;
 	/* read while still locked: nobody else runs here, and nothing is cloned from here */
 	if (f->lock_count == 1 && hd_rt.opt.flags & HD_OPT_RETIRE_DIRTY)
-		dirty = differs() != 0;
+		dirty = differs(&attrs) || attrs;	/* unknown is not clean */
 	if (!hd_enter())
 		return -EPERM;
 	m = hd_this_machine();

@@ -15,11 +15,17 @@
 #include "ground/futex.h"
 
 /*
- * Before hd_run, and after it, the lock lives in this page; it is a static
- * object so that a program's first thread creation finds it.
+ * The lock lives in own_page, but while a runtime uses the module in the
+ * module's page, mapped at a place that is reserved once and never given back.
+ * Who has taken the lock looks whether it still is the one in use, and tries
+ * again if not; it is released where it was taken (`held`).  Futexes are
+ * private: the module's page has no file mapping a shared one could be keyed
+ * by, and all who sleep on it are threads of one process.
  */
 static struct heddle_page own_page __attribute__((aligned(4096)));
-static struct heddle_page *page = &own_page;
+static _Atomic(struct heddle_page *) page = &own_page;
+static struct heddle_page *module_place;
+static __thread struct heddle_page *held;
 
 typedef _Atomic uint64_t hd_word;
 
@@ -44,9 +50,8 @@ static void count(__u64 *c)
 	__atomic_fetch_add(c, 1, __ATOMIC_RELAXED);
 }
 
-void hd_exec_read_lock(void)
+static void read_lock(struct heddle_execlock *l)
 {
-	struct heddle_execlock *l = &page->exec;
 	uint64_t s = atomic_load_explicit(state_word(l), memory_order_relaxed), phase;
 
 	count(&l->reads);
@@ -72,19 +77,40 @@ void hd_exec_read_lock(void)
 		s = atomic_load_explicit(state_word(l), memory_order_acquire);
 		if (s >> HEDDLE_EXEC_PHASE_SHIFT != phase)
 			return;
-		hd_futex_wait_shared(high(l), (uint32_t)(s >> 32));
+		hd_futex_wait(high(l), (uint32_t)(s >> 32), 0);
 	}
 }
 
-void hd_exec_read_unlock(void)
+static void read_unlock(struct heddle_execlock *l)
 {
-	struct heddle_execlock *l = &page->exec;
 	/* release: pairs with the writer's acquire of readers == 0 */
 	uint64_t s = atomic_fetch_sub_explicit(state_word(l), HEDDLE_EXEC_READER,
 					       memory_order_release) - HEDDLE_EXEC_READER;
 
 	if ((s & HEDDLE_EXEC_WRITER) && !(s & HEDDLE_EXEC_READERS))
-		hd_futex_wake_shared(low(l), 1);
+		hd_futex_wake(low(l), 1);
+}
+
+void hd_exec_read_lock(void)
+{
+	struct heddle_page *p;
+
+	for (;;) {
+		p = atomic_load(&page);
+		read_lock(&p->exec);
+		if (p == atomic_load(&page))
+			break;
+		read_unlock(&p->exec);
+	}
+	held = p;
+}
+
+void hd_exec_read_unlock(void)
+{
+	struct heddle_page *p = held;
+
+	held = NULL;
+	read_unlock(&p->exec);
 }
 
 /* Writers among themselves: 0 free, 1 held, 2 held and waited for. */
@@ -98,7 +124,7 @@ static void wlock(struct heddle_execlock *l)
 		return;
 	count(&l->write_waits);
 	while (atomic_exchange_explicit(w, 2, memory_order_acquire) != 0)
-		hd_futex_wait_shared(w, 2);
+		hd_futex_wait(w, 2, 0);
 }
 
 static void wunlock(struct heddle_execlock *l)
@@ -106,12 +132,11 @@ static void wunlock(struct heddle_execlock *l)
 	_Atomic uint32_t *w = (_Atomic uint32_t *)&l->wlock;
 
 	if (atomic_exchange_explicit(w, 0, memory_order_release) == 2)
-		hd_futex_wake_shared(w, 1);
+		hd_futex_wake(w, 1);
 }
 
-void hd_exec_write_lock(void)
+static void write_lock(struct heddle_execlock *l)
 {
-	struct heddle_execlock *l = &page->exec;
 	uint64_t s;
 
 	wlock(l);
@@ -120,15 +145,14 @@ void hd_exec_write_lock(void)
 	s = atomic_fetch_or_explicit(state_word(l), HEDDLE_EXEC_WRITER, memory_order_acquire);
 	s |= HEDDLE_EXEC_WRITER;
 	while (s & HEDDLE_EXEC_READERS) {
-		hd_futex_wait_shared(low(l), (uint32_t)s);
+		hd_futex_wait(low(l), (uint32_t)s, 0);
 		s = atomic_load_explicit(state_word(l), memory_order_acquire);
 	}
 	__atomic_store_n(&l->owner, (__s32)syscall(SYS_gettid), __ATOMIC_RELAXED);
 }
 
-void hd_exec_write_unlock(void)
+static void write_unlock(struct heddle_execlock *l)
 {
-	struct heddle_execlock *l = &page->exec;
 	uint64_t s = atomic_load_explicit(state_word(l), memory_order_relaxed), next;
 
 	__atomic_store_n(&l->owner, 0, __ATOMIC_RELAXED);
@@ -143,10 +167,32 @@ void hd_exec_write_unlock(void)
 							memory_order_release,
 							memory_order_relaxed));
 	if (s & HEDDLE_EXEC_WAITERS)
-		hd_futex_wake_shared(high(l), INT32_MAX);
+		hd_futex_wake(high(l), INT32_MAX);
 	if (s & HEDDLE_EXEC_KWAIT)
 		ioctl(hd_device_fd(), HEDDLE_IOC_EXEC_WAKE);
 	wunlock(l);
+}
+
+void hd_exec_write_lock(void)
+{
+	struct heddle_page *p;
+
+	for (;;) {
+		p = atomic_load(&page);
+		write_lock(&p->exec);
+		if (p == atomic_load(&page))
+			break;
+		write_unlock(&p->exec);
+	}
+	held = p;
+}
+
+void hd_exec_write_unlock(void)
+{
+	struct heddle_page *p = held;
+
+	held = NULL;
+	write_unlock(&p->exec);
 }
 
 int hd_execve(const char *path, char *const argv[], char *const envp[])
@@ -162,16 +208,21 @@ int hd_execve(const char *path, char *const argv[], char *const envp[])
 
 /* ---- the page ----------------------------------------------------------- */
 
+/* In place of a mapping of the same size: cannot fail for want of room. */
+static void *map_anonymous(void *place)
+{
+	return mmap(place, HEDDLE_PAGE_BYTES, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | (place ? MAP_FIXED : 0), -1, 0);
+}
+
 /* A forked child must not share its parent's lock, nor wait for the parent's threads. */
 static void renew_in_child(void)
 {
-	if (page != &own_page) {
-		void *map = mmap(page, HEDDLE_PAGE_BYTES, PROT_READ | PROT_WRITE,
-				 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-		(void)map;	/* in place of a mapping of the same size: cannot fail for room */
-	}
+	if (module_place)
+		map_anonymous(module_place);
 	memset(&own_page.exec, 0, sizeof(own_page.exec));
+	atomic_store(&page, &own_page);
+	held = NULL;
 }
 
 __attribute__((constructor)) static void register_fork(void)
@@ -179,27 +230,44 @@ __attribute__((constructor)) static void register_fork(void)
 	pthread_atfork(NULL, NULL, renew_in_child);
 }
 
+/* From now on the lock is next's: nobody is inside the old one meanwhile, or comes to be. */
+static void change_page(struct heddle_page *next)
+{
+	struct heddle_page *old = atomic_load(&page);
+
+	write_lock(&old->exec);
+	atomic_store(&page, next);
+	write_unlock(&old->exec);
+}
+
 struct heddle_page *hd_page_open(int fd)
 {
-	void *map = MAP_FAILED;
+	struct heddle_page *p = &own_page;
 
-	if (fd >= 0)
-		map = mmap(NULL, HEDDLE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
-		map = mmap(NULL, HEDDLE_PAGE_BYTES, PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (map == MAP_FAILED)
-		return NULL;
-	page = map;
-	page->magic = HEDDLE_PAGE_MAGIC;
-	page->abi = HEDDLE_ABI_VERSION;
-	page->slots = HEDDLE_PAGE_SLOTS;
-	return page;
+	if (fd >= 0) {
+		void *place = module_place ? module_place : map_anonymous(NULL);
+
+		if (place == MAP_FAILED)
+			return NULL;
+		module_place = place;
+		if (mmap(place, HEDDLE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			 fd, 0) != MAP_FAILED)
+			p = place;
+	}
+	memset(p->slot, 0, sizeof(p->slot));
+	p->magic = HEDDLE_PAGE_MAGIC;
+	p->abi = HEDDLE_ABI_VERSION;
+	p->slots = HEDDLE_PAGE_SLOTS;
+	if (p != atomic_load(&page))
+		change_page(p);
+	return p;
 }
 
 void hd_page_close(void)
 {
-	if (page != &own_page)
-		munmap(page, HEDDLE_PAGE_BYTES);
-	page = &own_page;
+	if (atomic_load(&page) == &own_page)
+		return;
+	change_page(&own_page);
+	/* the module can be unloaded; who still looks at the old place finds a free lock */
+	map_anonymous(module_place);
 }

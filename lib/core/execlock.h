@@ -9,9 +9,9 @@
 struct heddle_page;
 
 /*
- * The page the lock lives in: the module's where fd >= 0 can map it, else
- * memory of our own.  Lives until the process ends; a forked child gets one of
- * its own.
+ * The page the lock and the machines' slots live in while a runtime runs: the
+ * module's where fd >= 0 can be mapped, else memory of our own.  A forked child
+ * has one of its own.
  */
 struct heddle_page *hd_page_open(int fd);
 void hd_page_close(void);

@@ -107,11 +107,29 @@ static struct hd_machine *take(void)
 	}
 }
 
-/* The thread ends: its machine goes back to the list. */
+/* The processor goes back at once, not when a monitor notices (golang/go#57103). */
+void hd_extra_leave(struct hd_machine *m)
+{
+	struct hd_proc *p;
+
+	hd_enter();
+	atomic_fetch_add_explicit(&hd_rt.foreign_ended, 1, memory_order_relaxed);
+	p = hd_machine_release(m);
+	m->depth = 0;
+	__atomic_store_n(&m->status->fiber, 0, __ATOMIC_RELAXED);
+	hd_machine_set_state(m, HD_MS_OUTSIDE);
+	hd_handoff(m, p);
+	__atomic_store_n(&m->slot->in_runtime, 0, __ATOMIC_RELEASE);
+	hd_active_dec_foreign();
+}
+
+/* The thread ends, perhaps in the middle of a call: its machine goes back to the list. */
 static void unbind(void *machine)
 {
 	struct hd_machine *m = machine;
 
+	if (m->depth)
+		hd_extra_leave(m);
 	hd_tls_machine = NULL;
 	hd_lock(&extra.lock);
 	m->bound = false;

@@ -72,9 +72,10 @@ static bool look(struct hd_proc *p, uint64_t now)
 	}
 	if (now - s->since < SLICE)
 		return false;
-	if (hd_machine_retake(m) != p)
+	p = hd_machine_retake(m);	/* it may hold another by now: then that one is the catch */
+	if (!p)
 		return false;
-	s->since = now;
+	mon.seen[p->id].since = now;
 	hd_handoff(NULL, p);
 	return true;
 }

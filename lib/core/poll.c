@@ -200,31 +200,50 @@ int hd_poll_submit(struct hd_event *ev, void (*prep)(struct io_uring_sqe *sqe, v
 	return 0;
 }
 
-/* Fire the completed operations.  Another machine may be at it: then there is nothing to do. */
-static bool reap(void)
+/* Under cq_lock: finish the completed operations, link their fibers to list. */
+static void collect(struct hd_fiber **list)
 {
 	struct io_uring_cqe *cqe[64];
-	bool any = false;
-	unsigned int n;
+	unsigned int n, k;
 
-	if (!io.uring || !hd_trylock(&io.cq_lock))
-		return false;
 	while ((n = io_uring_peek_batch_cqe(&io.ring, cqe, 64)) > 0) {
-		struct { struct hd_event *ev; int32_t res; } done[64];
-		unsigned int k = 0;
-
+		k = 0;
 		for (unsigned int i = 0; i < n; i++) {
+			struct hd_event *ev = io_uring_cqe_get_data(cqe[i]);
+			struct hd_fiber *f;
+
 			if (io_uring_cqe_get_data64(cqe[i]) == KICK)
 				continue;
-			done[k].ev = io_uring_cqe_get_data(cqe[i]);
-			done[k++].res = cqe[i]->res;
+			k++;
+			/* nobody else fires an operation's event */
+			if (!hd_event_claim(ev))
+				hd_bug("an operation completed twice");
+			f = hd_event_finish(ev, cqe[i]->res);
+			if (f) {
+				f->next = *list;
+				*list = f;
+			}
 		}
 		io_uring_cq_advance(&io.ring, n);
 		atomic_fetch_sub(&io.inflight, k);
-		for (unsigned int i = 0; i < k; i++)
-			any |= hd_event_fire(done[i].ev, done[i].res);
 	}
+}
+
+/* Wake who waited for what has completed.  Another machine may be at it: fine as well. */
+static bool reap(void)
+{
+	struct hd_fiber *list = NULL, *f;
+	bool any = false;
+
+	if (!io.uring || !hd_trylock(&io.cq_lock))
+		return false;
+	collect(&list);
 	hd_unlock(&io.cq_lock);
+	while ((f = list)) {
+		list = f->next;
+		hd_ready(f);
+		any = true;
+	}
 	return any;
 }
 

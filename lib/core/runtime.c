@@ -20,7 +20,7 @@
 #include "heddle/thread.h"
 
 #define MAIN_STACK	(1u << 20)
-#define DEFAULT_STACK	(64u << 10)
+#define DEFAULT_STACK	(56u << 10)	/* slots of 64 KiB */
 #define DEFAULT_MACHINES 10000u
 
 struct hd_runtime hd_rt;
@@ -251,17 +251,15 @@ static int be_main_machine(struct main_call *c)
 	hd_tls_machine = m;
 	m->slot->in_runtime = 1;
 	hd_machine_acquire(m, &hd_rt.procs[0]);
-	/* on this thread first (HD_OPT_LOCK_MAIN): while stopped, nobody is woken to steal it */
-	atomic_store(&hd_rt.stop, true);
-	f = hd_fiber_start(main_fiber, c, HD_FIBER_DETACHED | HD_FIBER_MAIN, "main");
-	m->pending = f ? hd_proc_pop(m->p) : NULL;
-	atomic_store(&hd_rt.stop, false);
+	f = hd_fiber_make(main_fiber, c, HD_FIBER_DETACHED | HD_FIBER_MAIN, "main");
 	if (!f) {
 		hd_stack_unmap(stack);
 		settle();
 		return -ENOMEM;
 	}
 	f->stack = stack;
+	/* in no queue, where another machine might find it first: HD_OPT_LOCK_MAIN */
+	m->pending = f;
 	atomic_store(&hd_rt.phase, HD_PHASE_RUNNING);
 	hd_schedule(m);
 	if (m->dirty) {

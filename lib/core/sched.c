@@ -270,8 +270,8 @@ void hd_wait_for_proc(struct hd_machine *m)
 
 /* ---- a fiber's life ----------------------------------------------------- */
 
-struct hd_fiber *hd_fiber_start(void *(*fn)(void *arg), void *arg, uint32_t flags,
-				const char *name)
+struct hd_fiber *hd_fiber_make(void *(*fn)(void *arg), void *arg, uint32_t flags,
+			       const char *name)
 {
 	struct hd_proc *p = hd_this_machine()->p;
 	struct hd_fiber *f = hd_fiber_alloc(p);
@@ -293,7 +293,17 @@ struct hd_fiber *hd_fiber_start(void *(*fn)(void *arg), void *arg, uint32_t flag
 			      flags & HD_FIBER_DETACHED ? HD_JOIN_DETACHED : HD_JOIN_NONE, relaxed);
 	atomic_store_explicit(&f->state, HD_FIBER_FRESH, relaxed);
 	atomic_store_explicit(&p->started, atomic_load_explicit(&p->started, relaxed) + 1, relaxed);
-	hd_proc_push_fresh(p, f);
+	return f;
+}
+
+struct hd_fiber *hd_fiber_start(void *(*fn)(void *arg), void *arg, uint32_t flags,
+				const char *name)
+{
+	struct hd_fiber *f = hd_fiber_make(fn, arg, flags, name);
+
+	if (!f)
+		return NULL;
+	hd_proc_push_fresh(hd_this_machine()->p, f);
 	if (hd_rt.nprocs > 1)
 		hd_wake_proc();
 	return f;
@@ -580,7 +590,7 @@ void hd_schedule(struct hd_machine *m)
 			f = find_work(m);
 		if (!f)
 			return;
-		if (f->locked) {
+		if (f->locked && f->locked != m) {
 			hd_machine_give(f->locked, hd_machine_release(m));
 			continue;
 		}

@@ -3,8 +3,11 @@
 /*
  * The scheduler: putting fibers on machines, parking them, making them ready.
  *
- * Lock order, outermost first: exec lock, world lock, timer lock, wait-queue
- * guards, poll lock, sched.lock, a P's fresh_lock, slab and stack pool locks.
+ * Lock order, outermost first: exec lock; quiet_lock (deadlock.c); wait-queue
+ * guards; timer lock; the ring's sq_lock and cq_lock; template's and extra
+ * machines' lists; sched.lock; a P's fresh_lock; slab and stack pool locks;
+ * retake_lock.  hd_ready may come to a clone and so to the exec lock: it is
+ * never called with any of them held.
  */
 #ifndef HEDDLE_CORE_SCHED_H
 #define HEDDLE_CORE_SCHED_H
@@ -36,7 +39,9 @@ void hd_yield_away(void);
 void hd_fiber_entry(void *machine);
 void hd_fiber_end(void *ret) __attribute__((noreturn));
 
-/* A new fiber, put in the holder's queue of fresh ones. */
+/* A new fiber, in no queue yet; the same, put in the holder's queue of fresh ones. */
+struct hd_fiber *hd_fiber_make(void *(*fn)(void *arg), void *arg, uint32_t flags,
+			       const char *name);
 struct hd_fiber *hd_fiber_start(void *(*fn)(void *arg), void *arg, uint32_t flags,
 				const char *name);
 

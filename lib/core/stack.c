@@ -54,8 +54,8 @@ int hd_stack_init(size_t usable)
 	pool.page = (size_t)sysconf(_SC_PAGESIZE);
 	if (usable < 4 * pool.page)
 		usable = 4 * pool.page;
-	/* with its guard page, header and colour a slot is a round number */
-	pool.slot = (usable + pool.page - 1) / pool.page * pool.page;
+	/* besides: the guard, and a page for header and colour */
+	pool.slot = (usable + pool.page - 1) / pool.page * pool.page + 2 * pool.page;
 	pool.mprotect_budget = guard_budget();
 	return 0;
 }

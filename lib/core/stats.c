@@ -32,7 +32,8 @@ static void collect(struct hd_stats *s)
 	for (struct hd_machine *m = hd_rt.all; m; m = m->all) {
 		s->switches += __atomic_load_n(&m->switches, __ATOMIC_RELAXED);
 		/* templates and the monitor */
-		s->machines += m->status->role != HD_ROLE_WORKER && m->status->tid;
+		s->machines += m->status->role != HD_ROLE_WORKER &&
+			       m->status->role != HD_ROLE_EXTRA && m->status->tid;
 	}
 	hd_unlock(&hd_rt.lock);
 	s->retakes = get(&c->retakes);

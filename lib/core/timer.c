@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/sched.h"
 #include "core/timer.h"
 #include "ground/futex.h"
 
@@ -106,6 +107,7 @@ uint64_t hd_timer_next(void)
 
 bool hd_timer_run(uint64_t now)
 {
+	struct hd_fiber *list = NULL, *f;
 	bool fired = false;
 
 	if (hd_timer_next() > now)
@@ -116,9 +118,21 @@ bool hd_timer_run(uint64_t now)
 
 		remove_locked(t);
 		/* under the lock: hd_timer_del by the waiter then waits for us */
-		fired |= hd_event_fire(t->event, -ETIMEDOUT);
+		if (!hd_event_claim(t->event))
+			continue;
+		f = hd_event_finish(t->event, -ETIMEDOUT);
+		if (f) {
+			f->next = list;
+			list = f;
+		}
 	}
 	hd_unlock(&timers.lock);
+	/* without the lock: it may come to a clone, and that to the exec lock */
+	while ((f = list)) {
+		list = f->next;
+		hd_ready(f);
+		fired = true;
+	}
 	return fired;
 }
 

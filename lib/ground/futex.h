@@ -37,15 +37,10 @@ static inline void hd_futex_wake(_Atomic uint32_t *word, int n)
 	syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, n, NULL, NULL, 0);
 }
 
-/* On memory that the module or another process sees as well. */
+/* On a word that the kernel wakes by itself: the tid word of a thread that ends. */
 static inline int hd_futex_wait_shared(_Atomic uint32_t *word, uint32_t value)
 {
 	return hd_futex_wait_op(word, value, 0, FUTEX_WAIT_BITSET);
-}
-
-static inline void hd_futex_wake_shared(_Atomic uint32_t *word, int n)
-{
-	syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
 }
 
 /*

@@ -43,7 +43,7 @@ HD_API int hd_sleep(uint64_t ns);
 /* CLOCK_MONOTONIC in nanoseconds. */
 HD_API uint64_t hd_now(void);
 
-/* The calling fiber, NULL outside; its number, 0 outside; its name, "" if none. */
+/* The calling fiber, NULL outside; its number, 0 for NULL; set its name (NULL: none). */
 HD_API struct hd_fiber *hd_self(void);
 HD_API uint64_t hd_fiber_id(const struct hd_fiber *f);
 HD_API int hd_set_name(const char *name);

@@ -25,7 +25,8 @@ struct hd_options {
 	unsigned int procs;	/* processors; 0: HEDDLE_PROCS, else what affinity and
 				   the cgroup's CPU quota leave */
 	unsigned int flags;	/* HD_OPT_* */
-	size_t stack_size;	/* usable bytes of a fiber's stack, rounded up; 0: 64 KiB */
+	size_t stack_size;	/* usable bytes of a fiber's stack, rounded up; 0: 56 KiB.
+				   The main fiber has 1 MiB. */
 	unsigned int max_machines; /* most OS threads; 0: 10,000 */
 };
 
@@ -69,7 +70,8 @@ struct hd_stats {
 	uint64_t spawn_failures;
 	uint64_t world_stops;
 	uint64_t world_stop_max_ns;	/* longest time it took to stop the world */
-	uint64_t dirty_unlocks;		/* threads unlocked in another state than the template's */
+	uint64_t dirty_unlocks;		/* threads unlocked in another state than the template's;
+					   looked for with HD_OPT_RETIRE_DIRTY only */
 };
 
 /* Counters as of now, each read by itself.  -EPERM: no runtime runs. */

@@ -3,8 +3,8 @@
 /*
  * heddle/spawn.h - starting processes.
  *
- * Cost does not depend on the caller's memory, open files or threads, and only
- * the calling fiber waits.  The child inherits the calling thread's kernel
+ * Cost does not depend on the caller's memory or threads, with
+ * HD_SPAWN_CLOSE_FDS nor on its open files, and only the calling fiber waits.  The child inherits the calling thread's kernel
  * state: lock the thread, change it, spawn.
  */
 #ifndef HEDDLE_SPAWN_H

@@ -37,7 +37,8 @@ HD_API int hd_thread_state_check(char *buf, size_t len);
 /*
  * Bracket for a call that may block the OS thread for long (a library that
  * waits, a system call hd has no twin for): the processor is given to another
- * machine at once, and taken back at the end.
+ * machine at once, and taken back at the end, which may have to wait for one.
+ * A call of heddle's between the two ends the bracket.
  */
 HD_API void hd_block_begin(void);
 HD_API void hd_block_end(void);
