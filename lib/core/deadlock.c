@@ -128,6 +128,11 @@ void hd_quiescent_drain(void)
 	hd_unlock(&quiet_lock);
 }
 
+void hd_quiescent_forget(void)
+{
+	atomic_store(&quiet_lock.word, 0);
+}
+
 static void look(bool foreign)
 {
 	uint64_t alive;

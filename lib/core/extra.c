@@ -214,6 +214,15 @@ void hd_extra_exit(void)
 	hd_unlock(&extra.lock);
 }
 
+void hd_extra_forget(void)
+{
+	extra.list = NULL;
+	atomic_store(&extra.lock.word, 0);
+	/* the caller may be bound: its machine is the parent's */
+	if (extra.have_key)
+		pthread_setspecific(extra.key, NULL);
+}
+
 void hd_extra_rebind_prepare(void)
 {
 	struct hd_machine *m = hd_this_machine();

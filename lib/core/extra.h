@@ -20,6 +20,8 @@ void hd_extra_exit(void);
 
 /* Bind the calling thread to an extra machine; NULL: ENOMEM. */
 struct hd_machine *hd_extra_bind(void);
+/* In a forked child. */
+void hd_extra_forget(void);
 /* The end of a call from a foreign thread, which then is outside. */
 void hd_extra_leave(struct hd_machine *m);
 /* The caller is bound to a machine of a runtime that has ended: let it go. */

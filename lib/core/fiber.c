@@ -116,6 +116,11 @@ void hd_fiber_for_each(void (*fn)(struct hd_fiber *f, void *arg), void *arg)
 	hd_unlock(&pool.lock);
 }
 
+void hd_fiber_forget(void)
+{
+	memset(&pool, 0, sizeof(pool));
+}
+
 void hd_fiber_release_all(void)
 {
 	while (pool.slabs) {

@@ -74,6 +74,8 @@ void hd_fiber_for_each(void (*fn)(struct hd_fiber *f, void *arg), void *arg);
 
 /* End of the runtime: give all slabs back. */
 void hd_fiber_release_all(void);
+/* In a forked child. */
+void hd_fiber_forget(void);
 
 const char *hd_why_name(uint32_t why);
 

@@ -33,6 +33,11 @@ static int membarrier(int cmd)
 	return (int)syscall(SYS_membarrier, cmd, 0, 0);
 }
 
+void hd_machine_forget(void)
+{
+	atomic_store(&retake_lock.word, 0);
+}
+
 int hd_machine_init(void)
 {
 	hd_fence_entry = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0;

@@ -152,6 +152,8 @@ void hd_machine_set_state(struct hd_machine *m, enum hd_machine_state state);
 void hd_machine_quit_all(void);
 
 int hd_machine_init(void);
+/* In a forked child. */
+void hd_machine_forget(void);
 
 /* The monitor (core/monitor.c) sleeps while no processor is held. */
 void hd_monitor_wake(void);

@@ -120,6 +120,14 @@ void hd_poll_exit(void)
 	hd_timer_exit();
 }
 
+void hd_poll_forget(void)
+{
+	if (io.uring)
+		close(io.ring.ring_fd);
+	memset(&io, 0, sizeof(io));
+	hd_timer_forget();
+}
+
 bool hd_poll_pending(void)
 {
 	return atomic_load_explicit(&io.inflight, memory_order_relaxed) ||

@@ -57,6 +57,8 @@ static inline bool hd_event_fired(struct hd_event *ev)
 
 int hd_poll_init(bool use_uring);
 void hd_poll_exit(void);
+/* In a forked child: the ring is the parent's. */
+void hd_poll_forget(void);
 bool hd_poll_has_uring(void);
 
 /* Is anything pending; is it pending with nobody waiting for it? */

@@ -15,6 +15,7 @@
 #include "core/sched.h"
 #include "core/stack.h"
 #include "core/template.h"
+#include "core/world.h"
 #include "ground/device.h"
 #include "ground/segment.h"
 #include "heddle/thread.h"
@@ -316,8 +317,23 @@ const char *hd_version(void)
 
 static void forked(void)
 {
-	/* in the child there is one thread and no runtime */
+	/*
+	 * In the child there is one thread and no runtime: locks that the
+	 * parent's other threads held are nobody's, and what the runtime had
+	 * mapped or opened is the parent's.  The memory is left where it is.
+	 */
 	hd_tls_machine = NULL;
+	hd_stack_forget();
+	hd_fiber_forget();
+	hd_poll_forget();
+	hd_world_forget();
+	hd_extra_forget();
+	hd_machine_forget();
+	hd_quiescent_forget();
+	hd_status_forget();
+	hd_device_close();
+	atomic_store(&hd_nactive, 0);
+	atomic_store(&starting.word, 0);
 	atomic_store(&hd_rt.phase, HD_PHASE_NONE);
 }
 

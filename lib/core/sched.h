@@ -67,5 +67,7 @@ void hd_active_dec(void);
 void hd_active_dec_foreign(void);
 /* No thread looks whether all is over when this returns, nor will any. */
 void hd_quiescent_drain(void);
+/* In a forked child. */
+void hd_quiescent_forget(void);
 
 #endif

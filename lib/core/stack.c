@@ -183,6 +183,11 @@ void hd_stack_unmap(struct hd_stack *s)
 	munmap(base, (size + pool.page - 1) / pool.page * pool.page);
 }
 
+void hd_stack_forget(void)
+{
+	memset(&pool, 0, sizeof(pool));
+}
+
 void hd_stack_release_all(void)
 {
 	while (pool.regions) {

@@ -32,6 +32,8 @@ static inline void *hd_stack_top(struct hd_stack *s)
 
 int hd_stack_init(size_t usable);
 void hd_stack_release_all(void);
+/* In a forked child. */
+void hd_stack_forget(void);
 
 /* A stack from p's cache (p may be NULL: from the shared pool); NULL: ENOMEM. */
 struct hd_stack *hd_stack_get(struct hd_proc *p);

@@ -136,6 +136,14 @@ bool hd_timer_run(uint64_t now)
 	return fired;
 }
 
+void hd_timer_forget(void)
+{
+	timers.heap = NULL;
+	timers.n = timers.room = 0;
+	atomic_store(&timers.lock.word, 0);
+	publish();
+}
+
 void hd_timer_exit(void)
 {
 	free(timers.heap);

@@ -26,5 +26,6 @@ uint64_t hd_timer_next(void);
 /* Fire what is due; true if something was. */
 bool hd_timer_run(uint64_t now);
 void hd_timer_exit(void);
+void hd_timer_forget(void);
 
 #endif

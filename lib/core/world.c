@@ -64,6 +64,11 @@ void hd_world_stop(void)
 		atomic_store_explicit(&hd_rt.count.world_stop_max_ns, ns, memory_order_relaxed);
 }
 
+void hd_world_forget(void)
+{
+	atomic_store(&stopper, 0);
+}
+
 void hd_world_start(void)
 {
 	struct hd_proc *self = hd_this_machine()->p;

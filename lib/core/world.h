@@ -13,5 +13,7 @@
 /* Called inside the runtime, holding a processor.  May park first, for another stopper. */
 void hd_world_stop(void);
 void hd_world_start(void);
+/* In a forked child. */
+void hd_world_forget(void);
 
 #endif

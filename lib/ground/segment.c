@@ -44,6 +44,14 @@ struct hd_status *hd_status_open(void)
 	return segment;
 }
 
+void hd_status_forget(void)
+{
+	segment = NULL;		/* not mapped here: MADV_DONTFORK */
+	if (segment_fd >= 0)
+		close(segment_fd);
+	segment_fd = -1;
+}
+
 void hd_status_close(void)
 {
 	if (segment)

@@ -9,6 +9,8 @@
 /* Make and map the segment; NULL: no memory (the runtime goes on without). */
 struct hd_status *hd_status_open(void);
 void hd_status_close(void);
+/* In a forked child. */
+void hd_status_forget(void);
 
 /* Entries; NULL beyond the segment's room. */
 struct hd_status_machine *hd_status_machine(uint32_t index);
