@@ -115,19 +115,24 @@ def vm_script(rows):
                 yield f'timeout 600 {VM_DIR}/{command} || echo "@ failed $?"'
 
 
-def vm_output(rows, text):
+def vm_output(rows, lines):
+    """Reads the script's output as it comes, and shows each row when it is done."""
     row = who = None
-    for line in text.splitlines():
-        w = line.split()
+    for text in lines:
+        w = text.split()
         if w[:2] == ["@", "failed"]:
             row.failed[who] = f"ended with status {w[2]}"
         elif w[:1] == ["@"]:
+            if row and row is not rows[int(w[1])]:
+                show(row, "insn")
             row, who = rows[int(w[1])], w[3]
         else:
             try:
-                row.runs[who].append(numbers(line))
+                row.runs[who].append(numbers(text))
             except (ValueError, AttributeError):
-                warn(line)
+                warn(text.rstrip())
+    if row:
+        show(row, "insn")
 
 
 def run_vm(kernel, rows):
@@ -136,15 +141,13 @@ def run_vm(kernel, rows):
     script = os.path.join(DIR, f"vm-{kernel}.sh")
     with open(script, "w", encoding="ascii") as f:
         f.write("\n".join(vm_script(rows)) + "\n")
-    p = subprocess.run(
-        [os.path.join(TOP, "tests/vm/vm.sh"), "-k", kernel, "-M", "heddle", "-m", "3G",
-         "-t", "3000", "--", "sh", script],
-        env={**os.environ, "ICOUNT": "1"}, stdout=subprocess.PIPE, text=True, check=False)
-    vm_output(rows, p.stdout)
+    with subprocess.Popen(
+            [os.path.join(TOP, "tests/vm/vm.sh"), "-k", kernel, "-M", "heddle", "-m", "3G",
+             "-t", "3000", "--", "sh", script],
+            env={**os.environ, "ICOUNT": "1"}, stdout=subprocess.PIPE, text=True) as p:
+        vm_output(rows, p.stdout)
     if p.returncode:
         warn(f"bench-vm: kernel {kernel}: vm.sh ended with status {p.returncode}")
-    for r in rows:
-        show(r, "insn")
     return p.returncode
 
 
@@ -157,7 +160,7 @@ def number(v):
 
 def line(*cells):
     name, params, heddle, peer, value, ratio, unit = cells
-    print(f"{name:<16} {params:<24} {heddle:>12}  {peer:<12} {value:>12} {ratio:>8}  {unit}",
+    print(f"{name:<16} {params:<32} {heddle:>12}  {peer:<12} {value:>12} {ratio:>8}  {unit}",
           flush=True)
 
 

@@ -76,6 +76,10 @@ def host():
     yield Row("locked_pingpong", {}, "chan_pingpong_heddle locked=1", {
         "floor": "locked_pingpong_floor", GO: "chan_pingpong_go locked=1",
         "pthread": "chan_pingpong_pthread"})
+    yield Row("io_read", {}, "io_read_heddle", {
+        "floor": "io_read_floor", GO: "io_read_go", "liburing": "io_read_liburing"})
+    yield threads("pipe_pingpong", 1, go=1, pthread="pipe_pingpong_pthread")
+    yield threads("pipe_pingpong", 2, go=1, pthread="pipe_pingpong_pthread")
     # Free, these are mostly wake-ups from one CPU to another; on one CPU, work.
     for cpus in ({}, {"cpus": 1}):
         yield Row("clean_clone", cpus, "clean_clone_heddle", {
@@ -92,27 +96,34 @@ def host():
 
 
 def vm():
-    """The table of `make bench-vm`: instructions, so a few turns are enough."""
-    for module in (1, 0):
+    """The table of `make bench-vm`: instructions, so one or two turns do."""
+
+    def threads_rows(module):
         m = {} if module else {"module": 0}
         arg = f"module={module}"
-
-        def row(name, heddle, peers):
-            return Row(name, dict(m), f"{heddle} {arg}", peers, 3)
-
-        yield row("clean_clone", "clean_clone_heddle n=100", {
-            GO: "clean_clone_go n=100", "pthread": "clean_clone_pthread n=100"})
-        yield row("machine_start", "machine_start_heddle n=200", {
+        yield Row("clean_clone", m, f"clean_clone_heddle n=100 {arg}", {
+            GO: "clean_clone_go n=100", "pthread": "clean_clone_pthread n=100"}, 2)
+        yield Row("machine_start", m, f"machine_start_heddle n=200 {arg}", {
             "floor": "machine_start_floor n=200", GO: "machine_start_go n=200",
-            "pthread": "go_join_pthread n=200"})
-        yield row("blank_start", f"blank_start_heddle n=200 through_module={module}", {
-            "floor": "machine_start_floor n=200", "pthread": "go_join_pthread n=200"})
-        for rss, fds in (("0", 3), ("0", 10000), ("1G", 3)):
-            yield spawn(rss, fds, 30, 3 if rss == "1G" else 20, 3, f" {arg}", **m)
-    for rss, fds in (("0", 3), ("0", 10000), ("1G", 3)):
-        s = spawn(rss, fds, 30, 3 if rss == "1G" else 20, 3, via="ioctl")
-        s.commands["heddle"] = s.commands["heddle"].replace("spawn_heddle", "spawn_ioctl")
-        yield s
+            "pthread": "go_join_pthread n=200"}, 2)
+        yield Row("blank_start", m, f"blank_start_heddle n=200 through_module={module}", {
+            "floor": "machine_start_floor n=200", "pthread": "go_join_pthread n=200"}, 2)
+
+    def spawn_rows(heddle, samples, loads, peers, **more):
+        for rss, fds in loads:
+            s = spawn(rss, fds, 20, 3 if rss == "1G" else 20, 1 if rss == "1G" else samples,
+                      **more)
+            s.commands["heddle"] = s.commands["heddle"].replace("spawn_heddle", heddle, 1)
+            s.commands["heddle"] += "".join(f" {k}={v}" for k, v in more.items())
+            s.commands = {k: v for k, v in s.commands.items() if k == "heddle" or k in peers}
+            yield s
+
+    light, full = (("0", 3), ("0", 10000)), (("0", 3), ("0", 10000), ("1G", 3))
+    yield from threads_rows(1)
+    yield from threads_rows(0)
+    yield from spawn_rows("spawn_heddle", 2, full, ("floor", "vfork", "posix_spawn", "fork"))
+    yield from spawn_rows("spawn_heddle", 2, light, ("floor", "posix_spawn"), module=0)
+    yield from spawn_rows("spawn_ioctl", 2, full, ("floor", "posix_spawn"), via="ioctl")
 
 
 def machine():
