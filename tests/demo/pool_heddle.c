@@ -95,7 +95,7 @@ static int fiber_main(void *arg)
 
 int main(int argc, char **argv)
 {
-	struct hd_options opt = { .size = sizeof(opt), .procs = 4, .max_machines = 64 };
+	struct hd_options opt = { .size = sizeof(opt), .procs = 4, .max_machines = 40 };
 	int r;
 
 	if (argc > 1 && !strcmp(argv[1], "--no-module"))

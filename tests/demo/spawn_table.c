@@ -82,6 +82,7 @@ static double median_us(uint64_t *ns, unsigned int n)
 static void line(const char *memory, unsigned int files)
 {
 	static uint64_t ns[3][MAX_SAMPLES];
+	uint64_t best[3] = { UINT64_MAX, UINT64_MAX, UINT64_MAX };
 	unsigned int n[3] = { 0 };
 	double us[3];
 
@@ -91,10 +92,13 @@ static void line(const char *memory, unsigned int files)
 		for (int w = 0; w < 3; w++) {
 			uint64_t t = hd_now();
 
-			if (n[w] >= 2 && ns[w][0] > SLOW_NS)
+			if (n[w] >= 2 && best[w] > SLOW_NS)
 				continue;
 			ways[w]();
-			ns[w][n[w]++] = hd_now() - t;
+			t = hd_now() - t;
+			ns[w][n[w]++] = t;
+			if (t < best[w])
+				best[w] = t;
 		}
 	}
 	for (int w = 0; w < 3; w++)
