@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define QUEUE	(LATER_JOBS + SESSIONS * SESSION_JOBS)
+#define FIRST_JOBS 2
+#define QUEUE	(FIRST_JOBS + SESSIONS * SESSION_JOBS + LATER_JOBS)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
@@ -75,8 +76,8 @@ int main(void)
 	pthread_t t;
 
 	state_remember();
-	submit(work);
-	submit(work);
+	for (int i = 0; i < FIRST_JOBS; i++)
+		submit(work);
 	for (long i = 0; i < SESSIONS; i++)
 		pthread_create(&t, NULL, session, (void *)i);
 	while (!sessions_ready())
