@@ -47,8 +47,7 @@ static int differs(uint64_t *attrs)
 	}
 	err = hd_state_read(0, self, &a);
 	if (!err)
-		err = hd_state_read(0, hd_template_tid(), &b);
-	/* what only the thread itself can say is not valid for the template, and left out */
+		err = hd_template_state(&b);
 	*attrs = err ? 0 : hd_state_diff(&a, &b);
 	return err;
 }

@@ -15,6 +15,7 @@
 #include "ground/device.h"
 #include "ground/segment.h"
 #include "ground/futex.h"
+#include "heddle/state.h"
 
 #define MACHINE_STACK	(128u << 10)	/* the scheduler's; user code runs on fibers' */
 #define BLANKS		2		/* made in advance */
@@ -27,6 +28,7 @@ static struct {
 	pthread_t thread, kthread;
 	bool have_thread, have_kthread;
 	pid_t tid;
+	struct heddle_state state;	/* as it saw itself */
 	struct hd_note started;
 	_Atomic bool parked;		/* the kernel's template serves */
 	pthread_attr_t attr;
@@ -53,6 +55,27 @@ bool hd_template_in_module(void)
 pid_t hd_template_tid(void)
 {
 	return tmpl.tid;
+}
+
+int hd_template_state(struct heddle_state *st)
+{
+	const struct heddle_state *own = &tmpl.state;
+	const uint64_t only = (1ull << HEDDLE_ATTR_SECUREBITS | 1ull << HEDDLE_ATTR_MEMPOLICY |
+			       1ull << HEDDLE_ATTR_KEYRINGS | 1ull << HEDDLE_ATTR_PDEATHSIG |
+			       1ull << HEDDLE_ATTR_TRAPS);
+	int err = hd_state_read(0, tmpl.tid, st);
+
+	if (err)
+		return err;
+	/* its other attributes may change with its process: a chdir by anybody is one for all */
+	st->securebits = own->securebits;
+	st->mempolicy = own->mempolicy;
+	st->session_keyring = own->session_keyring;
+	st->thread_keyring = own->thread_keyring;
+	st->pdeathsig = own->pdeathsig;
+	st->traps = own->traps;
+	st->valid |= own->valid & only;
+	return 0;
 }
 
 /*
@@ -112,6 +135,8 @@ static void *template_main(void *unused)
 	(void)unused;
 	enter_system("hd-template", tmpl.self);
 	tmpl.tid = (pid_t)syscall(SYS_gettid);
+	if (hd_state_read(0, tmpl.tid, &tmpl.state))
+		tmpl.state.valid = 0;
 	hd_note_wake(&tmpl.started);
 	for (;;) {
 		struct hd_machine *list, *m;

@@ -11,6 +11,7 @@
 #ifndef HEDDLE_CORE_TEMPLATE_H
 #define HEDDLE_CORE_TEMPLATE_H
 
+#include <linux/heddle.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -27,6 +28,12 @@ bool hd_template_in_module(void);
 
 /* tid of the one to compare with. */
 pid_t hd_template_tid(void);
+
+/*
+ * The template's state now, from outside; of what only a thread itself can say,
+ * what it said of itself when it started.
+ */
+int hd_template_state(struct heddle_state *st);
 
 /* Is the caller one of the runtime's own threads that run no user code? */
 bool hd_is_system_thread(void);
