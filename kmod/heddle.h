@@ -63,7 +63,7 @@ struct hd_ctx {
 	wait_queue_head_t exec_wait;	/* readers of the exec lock */
 
 	struct heddle_page *page;	/* made by the first mmap, lives as long as we */
-	unsigned long page_user;	/* where the last mmap put it */
+	unsigned long page_user;	/* where the last writable mmap put it */
 };
 
 /* main.c */

@@ -77,7 +77,8 @@ int hd_page_mmap(struct hd_ctx *ctx, struct vm_area_struct *vma)
 		smp_store_release(&ctx->page, page);
 	}
 	err = remap_vmalloc_range(vma, page, 0);
-	if (!err)
+	/* Where a writer of the exec lock waits; a reader's view is no such place. */
+	if (!err && (vma->vm_flags & VM_WRITE))
 		WRITE_ONCE(ctx->page_user, vma->vm_start);
 	return err;
 }

@@ -153,7 +153,7 @@ static void hd_requests_fail(struct hd_ctx *ctx)
 		list_del_init(&req->node);
 		req->result = -EOWNERDEAD;
 		hd_request_state(req, HD_DONE);
-		/* Not the last one: a requester leaves a QUEUED request only by withdrawal. */
+		/* Not the last: a requester leaves a QUEUED request only by withdrawal. */
 		hd_request_put(req);
 	}
 	ctx->nr_requests = 0;
@@ -236,11 +236,14 @@ out:
 	return new;
 }
 
-static void hd_template_leave(struct hd_ctx *ctx, struct hd_template *t)
+/* @err is why.  A RELEASE that came with a signal wins: it comes only once. */
+static int hd_template_leave(struct hd_ctx *ctx, struct hd_template *t, int err)
 {
 	bool gone;
 
 	spin_lock(&ctx->lock);
+	if (t->released)
+		err = -ESHUTDOWN;
 	gone = t->released || fatal_signal_pending(current);
 	if (gone)
 		list_del(&t->node);
@@ -252,6 +255,7 @@ static void hd_template_leave(struct hd_ctx *ctx, struct hd_template *t)
 	hd_page_add(ctx, templates_parked, -1);
 	if (gone)
 		hd_template_free(t);
+	return err;
 }
 
 /* Take a request that @t may serve; where there is none, @t is idle. */
@@ -285,8 +289,14 @@ static int hd_request_serve(struct hd_ctx *ctx, struct hd_template *t, struct hd
 	pid_t pid;
 
 	pid = static_call(hd_kernel_clone)(&req->args);
+	if (pid == -ERESTARTNOINTR && fatal_signal_pending(current))
+		pid = -EOWNERDEAD;
 	if (pid == -ERESTARTNOINTR) {
-		/* Nothing was cloned; back to where it came from. */
+		/*
+		 * Nothing was cloned; back to where it came from.  The requester
+		 * is there: it leaves a claimed request only if it is killed, and
+		 * that kills the whole group, us too.
+		 */
 		spin_lock(&ctx->lock);
 		list_add(&req->node, &ctx->requests);
 		ctx->nr_requests++;
@@ -328,8 +338,7 @@ long hd_ioctl_template(struct hd_ctx *ctx, void *arg, void __user *uarg)
 		else	/* interruptible: a sibling's exec or exit waits for us to go */
 			err = wait_event_freezable(t->wait, READ_ONCE(t->kick));
 	}
-	hd_template_leave(ctx, t);
-	return err;
+	return hd_template_leave(ctx, t, err);
 }
 
 long hd_ioctl_release(struct hd_ctx *ctx, void *arg, void __user *uarg)
