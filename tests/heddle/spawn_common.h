@@ -304,8 +304,11 @@ struct spawn_way {
 	struct __test_metadata *metadata;
 	spawn_body body;
 	unsigned int flags;
-	bool fiber;
+	bool fiber, module;
 };
+
+/* The library's, where it is linked statically. */
+extern atomic_ulong hd_spawns_by_module __attribute__((weak));
 
 /* The test, and what every test must leave: the same fds, no child, no zombie. */
 static void *spawn_checked(void *arg)
@@ -321,6 +324,8 @@ static void *spawn_checked(void *arg)
 	EXPECT_EQ(0, job_run(j));
 	EXPECT_EQ(3 << 8, j->status);
 	free(j);
+	if (&hd_spawns_by_module)
+		EXPECT_EQ(way->module, atomic_load(&hd_spawns_by_module));
 	before = count_fds();
 	way->body(_metadata, way->flags);
 	EXPECT_EQ(before, count_fds());
@@ -355,6 +360,7 @@ static void spawn_run(struct __test_metadata *_metadata,
 		.body = body,
 		.flags = variant->module ? 0 : HD_SPAWN_NO_MODULE,
 		.fiber = variant->fiber,
+		.module = variant->module,
 	};
 
 	if (!variant->runtime) {

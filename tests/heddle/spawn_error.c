@@ -279,8 +279,24 @@ SPAWN_TEST(killed_in_exec)
 
 /*
  * A program that ends at once, by itself or by a signal, has run.  On one CPU
- * with this thread the nicer it is mostly gone when hd_spawn looks.
+ * with this thread the nicer it is mostly gone when hd_spawn looks, and where
+ * SIGCHLD is ignored it is not even a zombie.
  */
+static void short_programs(struct __test_metadata *_metadata, unsigned int flags, bool reaped)
+{
+	for (int i = 0; i < 50; i++) {
+		struct job *j = job_new(flags | HD_SPAWN_NICE,
+					i % 2 ? "child:exit" : "child:kill");
+
+		j->attr.nice = -20;
+		j->argv[2] = (char *)"9";
+		EXPECT_EQ(reaped ? -ECHILD : 0, job_run(j));
+		EXPECT_EQ(HD_STEP_NONE, j->err.step);
+		EXPECT_EQ(reaped ? -1 : i % 2 ? 9 << 8 : SIGKILL, j->status);
+		free(j);
+	}
+}
+
 SPAWN_TEST(killed_after_exec)
 {
 	cpu_set_t one, old;
@@ -291,16 +307,10 @@ SPAWN_TEST(killed_after_exec)
 	CPU_SET(sched_getcpu(), &one);
 	EXPECT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
 	setpriority(PRIO_PROCESS, 0, 19);
-	for (int i = 0; i < 100; i++) {
-		struct job *j = job_new(flags | HD_SPAWN_NICE,
-					i % 2 ? "child:exit" : "child:kill");
-
-		j->attr.nice = -20;
-		j->argv[2] = (char *)"9";
-		EXPECT_EQ(0, job_run(j));
-		EXPECT_EQ(i % 2 ? 9 << 8 : SIGKILL, j->status);
-		free(j);
-	}
+	short_programs(_metadata, flags, false);
+	signal(SIGCHLD, SIG_IGN);
+	short_programs(_metadata, flags, true);
+	signal(SIGCHLD, SIG_DFL);
 	setpriority(PRIO_PROCESS, 0, 0);
 	sched_setaffinity(0, sizeof(old), &old);
 	if (!locked)

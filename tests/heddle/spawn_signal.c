@@ -31,8 +31,7 @@ static void *storm(void *arg)
 	(void)arg;
 	for (unsigned int i = 0; !atomic_load(&over); i++) {
 		kill(0, signals[i % 3]);
-		if (i % 64 == 0)
-			usleep(100);
+		usleep(i % 100);
 	}
 	return NULL;
 }
