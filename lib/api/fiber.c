@@ -64,6 +64,10 @@ int hd_join(struct hd_fiber *f, void **ret)
 	/* acquire: pairs with complete()'s exchange */
 	if (atomic_load_explicit(&f->joiner, memory_order_acquire) != HD_JOIN_DONE)
 		hd_park(join_commit, &j, HD_WHY_JOIN, f);
+	if (atomic_load_explicit(&f->joiner, memory_order_acquire) != HD_JOIN_DONE) {
+		hd_leave();
+		return -EINVAL;		/* detached, or somebody else's to join */
+	}
 	if (ret)
 		*ret = f->arg;
 	hd_fiber_free(hd_this_machine()->p, f);

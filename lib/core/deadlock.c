@@ -37,10 +37,17 @@ uint64_t hd_fibers_alive(void)
 	return own_fibers_alive() + atomic_load(&hd_rt.foreign_started) - ended;
 }
 
+/* The task of a machine that is becoming a blank, 0 if it has gone. */
+static int leaving(struct hd_machine *m)
+{
+	return m->blank.tid_word ? (int)atomic_load(m->blank.tid_word) : 0;
+}
+
 static bool ours(int tid)
 {
 	for (struct hd_machine *m = hd_rt.all; m; m = m->all)
-		if (m->status->tid == tid && m->status->role != HD_ROLE_EXTRA)
+		if (m->status->role != HD_ROLE_EXTRA &&
+		    (m->status->tid == tid || leaving(m) == tid))
 			return true;
 	return false;
 }
@@ -108,7 +115,7 @@ static void finish(void)
 {
 	atomic_store(&hd_rt.phase, HD_PHASE_ENDING);
 	/* seq_cst: a caller counts itself active, then looks at the phase (api/call.c) */
-	if (atomic_load(&hd_nactive))
+	if (hd_active_count(atomic_load(&hd_nactive)))
 		return;
 	hd_rt.finished = true;
 	hd_rt.m0->quit = true;
@@ -133,7 +140,8 @@ void hd_quiescent_forget(void)
 	atomic_store(&quiet_lock.word, 0);
 }
 
-static void look(bool foreign)
+/* seen: hd_nactive before the first look at anything, with nobody active. */
+static void look(bool foreign, uint64_t seen)
 {
 	uint64_t alive;
 
@@ -150,7 +158,8 @@ static void look(bool foreign)
 		finish();
 		return;
 	}
-	if (foreign || foreign_threads() || atomic_load(&hd_nactive))
+	/* unchanged: nobody has been active since, so all that was seen was so at one time */
+	if (foreign || foreign_threads() || atomic_load(&hd_nactive) != seen)
 		return;
 	dprintf(2, "heddle: deadlock: all %llu fibers wait, and nobody is left to wake them\n",
 		(unsigned long long)alive);
@@ -160,20 +169,29 @@ static void look(bool foreign)
 
 static void quiescent(bool foreign)
 {
+	uint64_t seen;
+
 	hd_lock(&quiet_lock);
-	if (hd_running() && !hd_rt.finished && !atomic_load(&hd_nactive))
-		look(foreign);
+	seen = atomic_load(&hd_nactive);
+	if (hd_running() && !hd_rt.finished && !hd_active_count(seen))
+		look(foreign, seen);
 	hd_unlock(&quiet_lock);
+}
+
+void hd_quiescent_again(void)
+{
+	if (!hd_active_count(atomic_load(&hd_nactive)))
+		quiescent(false);
 }
 
 void hd_active_inc(void)
 {
-	atomic_fetch_add(&hd_nactive, 1);
+	atomic_fetch_add(&hd_nactive, HD_ACTIVE_ONE);
 }
 
 void hd_active_dec(void)
 {
-	if (atomic_fetch_sub(&hd_nactive, 1) == 1)
+	if (hd_active_count(atomic_fetch_sub(&hd_nactive, 1)) == 1)
 		quiescent(false);
 }
 
@@ -181,7 +199,7 @@ void hd_active_dec_foreign(void)
 {
 	bool over = atomic_load(&hd_rt.main_done);
 
-	if (atomic_fetch_sub(&hd_nactive, 1) == 1) {
+	if (hd_active_count(atomic_fetch_sub(&hd_nactive, 1)) == 1) {
 		/* the last of all may be a foreign thread; a deadlock is none while it lives */
 		if (over || atomic_load(&hd_rt.main_done))
 			quiescent(true);

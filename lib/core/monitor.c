@@ -88,11 +88,19 @@ static bool look_at_all(uint64_t now)
 		return false;
 	for (uint32_t i = 0; i < hd_rt.nprocs; i++)
 		did |= look(&hd_rt.procs[i], now);
-	if (hd_poll_unattended() && hd_poll_now())
-		did = true;
+	if (hd_poll_unattended()) {
+		/* active: a fiber between the timers and a queue is in nobody's sight */
+		hd_active_inc();
+		did |= hd_poll_now();
+		hd_active_dec();
+	}
 	/* a thread could not be made for a processor that had work */
-	if (atomic_exchange(&hd_rt.starved, false))
-		hd_wake_proc();		/* not at every tick: what was lacking will be for a while */
+	if (atomic_load(&hd_rt.starved)) {
+		hd_active_inc();
+		if (atomic_exchange(&hd_rt.starved, false))
+			hd_wake_proc();	/* not at every tick: what was lacking will be for a while */
+		hd_active_dec();
+	}
 	return did;
 }
 
@@ -104,7 +112,8 @@ static void sleep_deep(void)
 	if (hd_idle_count() == hd_rt.nprocs && !atomic_load(&hd_rt.starved) &&
 	    !atomic_load(&mon.stop) && !hd_poll_unattended())
 		hd_futex_wait(&mon.asleep, 1, hd_clock() + 1000000000u);
-	atomic_store(&mon.asleep, 0);
+	if (atomic_exchange(&mon.asleep, 0))
+		hd_quiescent_again();
 }
 
 static void *monitor_main(void *unused)

@@ -25,7 +25,7 @@
 #define DEFAULT_MACHINES 10000u
 
 struct hd_runtime hd_rt;
-_Atomic int32_t hd_nactive;
+_Atomic uint64_t hd_nactive;
 static struct hd_lock starting;		/* one hd_run at a time gets past the check */
 
 void hd_bug(const char *what)
@@ -233,7 +233,7 @@ static void *main_fiber(void *call)
 /* A start that failed half-way: wait for the blanks in the making, and leave the count. */
 static void settle(void)
 {
-	while (atomic_load(&hd_nactive) > 1)
+	while (hd_active_count(atomic_load(&hd_nactive)) > 1)
 		usleep(1000);
 	atomic_fetch_sub(&hd_nactive, 1);
 }

@@ -63,7 +63,15 @@ extern struct hd_runtime hd_rt;
  * hd_run clears: a foreign thread may be between its count and its look at
  * the phase while one runtime ends and another begins.
  */
-extern _Atomic int32_t hd_nactive;
+extern _Atomic uint64_t hd_nactive;
+
+/* Its low half is how many, its high half how often the count was raised. */
+#define HD_ACTIVE_ONE	(1ull << 32 | 1)
+
+static inline uint32_t hd_active_count(uint64_t nactive)
+{
+	return (uint32_t)nactive;
+}
 
 static inline bool hd_running(void)
 {

@@ -65,6 +65,8 @@ void hd_active_inc(void);
 void hd_active_dec(void);
 /* The same by a foreign thread that leaves: it is there itself, so nothing is a deadlock. */
 void hd_active_dec_foreign(void);
+/* Look again: the foreign thread on whose account nobody was accused may have ended. */
+void hd_quiescent_again(void);
 /* No thread looks whether all is over when this returns, nor will any. */
 void hd_quiescent_drain(void);
 /* In a forked child. */
