@@ -159,15 +159,16 @@ struct hd_machine *hd_machine_alloc(enum hd_role role)
 	}
 	hd_rt.nmachines++;
 	m->index = hd_rt.next_index++;
-	m->all = hd_rt.all;
-	hd_rt.all = m;
-	hd_unlock(&hd_rt.lock);
 	m->slot = m->index < HEDDLE_PAGE_SLOTS ? &hd_rt.page->slot[m->index] : &m->own_slot;
 	m->status = hd_status_machine(m->index);
 	if (!m->status)
 		m->status = &m->own_status;
 	m->status->role = role;
 	m->slot->retake = HD_RETAKE_LOST;
+	m->all = hd_rt.all;
+	/* release: whoever walks the list without the lock finds it complete */
+	__atomic_store_n(&hd_rt.all, m, __ATOMIC_RELEASE);
+	hd_unlock(&hd_rt.lock);
 	return m;
 }
 
