@@ -107,13 +107,17 @@ static void *spawn_in_state(void *arg)
 static void spawn_somewhere(struct start *s)
 {
 	struct hd_fiber *f;
+	int err;
 
 	if (!state_wanted(&s->job->run->opt, s->job->account)) {
 		spawn(s);
 		return;
 	}
-	s->err = hd_go(&f, spawn_in_state, s);
-	if (!s->err)
+	/* The fiber may have set s->err before hd_go is back. */
+	err = hd_go(&f, spawn_in_state, s);
+	if (err)
+		s->err = err;
+	else
 		hd_join(f, NULL);
 }
 
