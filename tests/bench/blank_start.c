@@ -58,6 +58,7 @@ static int bench(void *a)
 	for (long i = 0; i < n; i++)
 		once(!module);
 	printf("%.3f\n", bench_per(t, n));
+	bench_stats(a);
 	return 0;
 }
 

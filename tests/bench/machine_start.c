@@ -41,6 +41,7 @@ static int bench(void *a)
 		fprintf(stderr, "machine_start: only %lu machines started in %ld turns\n",
 			(unsigned long)started, n);
 	printf("%.3f\n", ns);
+	bench_stats(a);
 	return 0;
 }
 

@@ -47,4 +47,26 @@ static inline uint64_t bench_machines(void)
 	return s.machines_started;
 }
 
+/* Of them, those that a template made, here or in the module. */
+static inline uint64_t bench_handed(void)
+{
+	struct hd_stats s = { .size = sizeof(s) };
+
+	check("hd_stats", hd_stats(&s));
+	return s.module_clones + s.template_clones;
+}
+
+/* stats=1: who made them, on stderr. */
+static inline void bench_stats(struct bench_args *a)
+{
+	struct hd_stats s = { .size = sizeof(s) };
+
+	if (!arg(a, "stats", 0) || hd_stats(&s))
+		return;
+	fprintf(stderr, "machines started %lu ended %lu; blanks %lu, by module %lu, by template %lu\n",
+		(unsigned long)s.machines_started, (unsigned long)s.machines_ended,
+		(unsigned long)s.blanks_used, (unsigned long)s.module_clones,
+		(unsigned long)s.template_clones);
+}
+
 #endif

@@ -25,7 +25,7 @@ VM_DIR = "/dev/shm/bench"  # the guest's memory: its root is another machine's d
 def samples(row):
     if os.environ.get("SAMPLES"):
         return int(os.environ["SAMPLES"])
-    return 3 if QUICK else row.samples or 9
+    return 3 if QUICK else row.samples or 7
 
 
 def selected(rows):
@@ -160,7 +160,7 @@ def number(v):
 
 def line(*cells):
     name, params, heddle, peer, value, ratio, unit = cells
-    print(f"{name:<16} {params:<32} {heddle:>12}  {peer:<12} {value:>12} {ratio:>8}  {unit}",
+    print(f"{name:<16} {params:<36} {heddle:>12}  {peer:<12} {value:>12} {ratio:>8}  {unit}",
           flush=True)
 
 

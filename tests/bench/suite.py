@@ -83,7 +83,7 @@ def host():
     # Free, these are mostly wake-ups from one CPU to another; on one CPU, work.
     for cpus in ({}, {"cpus": 1}):
         yield Row("clean_clone", cpus, "clean_clone_heddle", {
-            GO: "clean_clone_go", "pthread": "clean_clone_pthread"})
+            "pthread": "clean_clone_pthread"})
         yield Row("machine_start", cpus, "machine_start_heddle", {
             "floor": "machine_start_floor", GO: "machine_start_go", "pthread": "go_join_pthread"})
         yield Row("blank_start", cpus, "blank_start_heddle", {
@@ -102,12 +102,17 @@ def vm():
         m = {} if module else {"module": 0}
         arg = f"module={module}"
         yield Row("clean_clone", m, f"clean_clone_heddle n=100 {arg}", {
-            GO: "clean_clone_go n=100", "pthread": "clean_clone_pthread n=100"}, 2)
+            "pthread": "clean_clone_pthread n=100"}, 2)
         yield Row("machine_start", m, f"machine_start_heddle n=200 {arg}", {
             "floor": "machine_start_floor n=200", GO: "machine_start_go n=200",
             "pthread": "go_join_pthread n=200"}, 2)
         yield Row("blank_start", m, f"blank_start_heddle n=200 through_module={module}", {
             "floor": "machine_start_floor n=200", "pthread": "go_join_pthread n=200"}, 2)
+        if module:
+            yield Row("locked_pingpong", m, "chan_pingpong_heddle locked=1 n=1000", {
+                "floor": "locked_pingpong_floor n=1000",
+                GO: "chan_pingpong_go locked=1 n=1000",
+                "pthread": "chan_pingpong_pthread n=1000"}, 2)
 
     def spawn_rows(heddle, samples, loads, peers, **more):
         for rss, fds in loads:
