@@ -125,8 +125,9 @@ jobs_get_our_signals() {
 
 stops_and_continues() {
 	start -j 2
-	echo 'sleep 1; echo done' >&9
-	until_true 10 running 2
+	echo 'sleep 3; echo done' >&9
+	until_true 10 running 3		# heddle, the shell, its sleep
+	sleep 0.3
 	kill -TSTP $pid
 	until_true 5 eval 'grep -q "^State:.T" /proc/$pid/status' || { echo "not stopped"; kill -CONT $pid; finish; return 1; }
 	for p in $(marked); do
