@@ -27,18 +27,31 @@ wanted() { # wanted NAME PATTERN...
 	return 1
 }
 
-# A wrapped test is a script of the test's name in a directory of its own.
-# stdbuf's preloaded library is the host's, so it goes.
-wrapped() { # wrapped DIRECTORY NAME: prints the file to run
-	if [ -z "${TEST_WRAPPER:-}" ] || head -c 2 "$1/$2" | grep -q '#!'; then
-		echo "$1/$2"
-		return
+# Each test is run by a script of its name: through reap, which leaves nothing
+# of it behind, and the emulator, without stdbuf's preloaded library of the host.
+script() { # script DIRECTORY NAME: makes that script, prints its path
+	local through=''
+	if [ -n "${TEST_WRAPPER:-}" ] && ! head -c 2 "$1/$2" | grep -q '#!'; then
+		through="env -u LD_PRELOAD $TEST_WRAPPER"
 	fi
-	mkdir -p "$1/.wrapped"
-	printf '#!/bin/sh\nunset LD_PRELOAD\ncd "%s" && exec %s "./%s" "$@"\n' \
-		"$1" "$TEST_WRAPPER" "$2" >"$1/.wrapped/$2"
-	chmod +x "$1/.wrapped/$2"
-	echo "$1/.wrapped/$2"
+	mkdir -p "$1/.run"
+	printf '#!/bin/sh\ncd "%s" && exec "%s" %s "./%s" "$@"\n' \
+		"$1" "$OUT/reap" "$through" "$2" >"$1/.run/$2.new"
+	chmod +x "$1/.run/$2.new"
+	mv "$1/.run/$2.new" "$1/.run/$2"
+	echo "$1/.run/$2"
+}
+
+# limits in a "settings" file are meant for a real machine
+case ${VM_KERNEL:-}${TEST_WRAPPER:+emulated} in
+'') factor=1 ;;
+6.*|emulated) factor=4 ;;
+*) factor=8 ;;
+esac
+stretch() { # stretch TARGET
+	local t
+	t=$(sed -n 's/^timeout=//p' "$1/settings" 2>/dev/null)
+	[ "$factor" = 1 ] || export kselftest_override_timeout=$((${t:-45} * factor))
 }
 
 export BASE_DIR=$PWD
@@ -47,15 +60,16 @@ for target in $(cut -d: -f1 "$OUT/list" | uniq); do
 	tests=()
 	while IFS=: read -r t name; do
 		[ "$t" = "$target" ] && wanted "$name" "$@" || continue
-		tests+=("$(wrapped "$OUT/$target" "$name")")
+		tests+=("$(script "$OUT/$target" "$name")")
 	done <"$OUT/list"
 	[ ${#tests[@]} -gt 0 ] || continue
 	status=0
+	stretch "$target"
 	(
 		cd "$target"
 		set +eu
 		. ../kselftest/runner.sh
 		run_many "${tests[@]}"
-	) </dev/null
+	) </dev/null 2>&1 | cat	# the runner opens /dev/stdout again: no file, please
 done
 [ $status = 0 ] || die "no test matches: $*"

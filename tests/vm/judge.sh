@@ -6,7 +6,9 @@
 # as a kernel fault, and exits 1 if there is any.
 #
 # Under kcsan the kernel races with itself, so only reports that name one of the
-# MODULEs (default heddle) count.  kmemleak's reports count by the same rule.
+# MODULEs (default heddle) count.  kmemleak's reports count by the same rule, and
+# if they name an address among the modules that has no symbol any more: the
+# text of a module's init function is gone after it ran.
 set -u
 log=$1 kernel=$2
 shift 2
@@ -27,7 +29,8 @@ HARMLESS='Spectre V2 : WARNING: Unprivileged eBPF'
 
 tr -d '\r' <"$log" | awk -v fault="$FAULT" -v harmless="$HARMLESS" -v mods="$mods" -v kcsan="$([ "$kernel" = kcsan ] && echo 1)" '
 	function flush() {
-		if (block ~ ("\\[(" mods ")\\]|\\<(" mods ")_")) { print head; bad = 1 }
+		if (block ~ ("\\[(" mods ")\\]|(^|[^A-Za-z0-9_])(" mods ")_") ||
+		    (inside == "leak" && block ~ /\n *0xffffffffc[0-9a-f]+/)) { print head; bad = 1 }
 		inside = 0; block = head = ""
 	}
 	{ line = $0; sub(/^\[[ 0-9.]*\]( *\[ *[CT][0-9]+\])? /, "", line) }

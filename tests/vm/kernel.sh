@@ -145,8 +145,7 @@ ready() { # ready NAME: makes $KERNELS/NAME if it is not there or out of date
 	flock 9
 	[ "$(cat "$dir/.complete" 2>/dev/null)" != "$stamp" ] || return 0
 	case $1 in
-	# shellcheck disable=SC2086 # release and version
-	6.*) make_debian "$1" "$dir" $stamp ;;
+	6.*) make_debian "$1" "$dir" "${stamp% *}" "${stamp#* }" ;;
 	*) make_debug "$1" "$dir" "$archive" "$stamp" ;;
 	esac
 	exec 9>&-

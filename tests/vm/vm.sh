@@ -36,7 +36,7 @@ set -u
 
 usage() { sed -n '/^#	/s/^#	//p' "$0" >&2; exit 125; }
 
-kernel=${KERNEL:-6.1} smp=2 mem=1G limit=300 append= share= shell= tested=()
+kernel=${KERNEL:-6.1} smp=2 mem=1G limit=300 append='' share='' shell='' tested=()
 while getopts k:M:t:s:m:a:w:S opt; do
 	case $opt in
 	k) kernel=$OPTARG ;;
@@ -182,7 +182,7 @@ leak=$(report leak)
 faults=$("$TOP/tests/vm/judge.sh" "$console" "$kernel" ${names[@]+"${names[@]}"}) || {
 	say "kernel $kernel reported a fault (log: $shorter):"
 	head -n 10 <<<"$faults" | sed 's/^/| /' >&2
-	[ -n "$(report done)" ] || tail_console 40
+	[ -n "$(report finished)" ] || tail_console 40
 	exit 123
 }
 [ -z "$error" ] || die -125 "kernel $kernel: $error (log: $shorter)"
@@ -195,7 +195,7 @@ if [ -z "$rc" ] && [ "$status" != 0 ]; then
 	tail_console 5
 	die -125 "$QEMU ended with status $status before the command (log: $shorter)"
 fi
-if [ -z "$(report done)" ]; then
+if [ -z "$(report finished)" ]; then
 	say "kernel $kernel: the guest died ${rc:+after the command }(log: $shorter)"
 	tail_console 40
 	exit 126

@@ -1,0 +1,181 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 The heddle authors
+#
+# check.sh [STAGE...] - all tests, as make check runs them.  Every stage leaves
+# build/check/STAGE.log (KTAP) and adds to the totals; the last line is
+# "N passed, N failed, N skipped", the exit status 1 if anything failed or
+# nothing ran.
+#
+#	build    everything compiles without a warning
+#	lint     licences, sparse, shellcheck
+#	unit     the tests on this machine, without the module
+#	aarch64  the tests built for aarch64, emulated
+#	rig      the virtual machine notices what it should
+#	vm-NAME  the tests in a virtual machine, with the module: 6.1 6.12,
+#	         and kasan lockdep where $DEBUG_KERNELS has those kernels
+#
+# KERNEL=NAME leaves only that one of the vm stages.  TESTS="pattern..." picks
+# tests.
+set -uo pipefail
+. "$(dirname "$0")/common.sh"
+export O
+STAGES="build lint unit aarch64 rig vm-6.1 vm-6.12 vm-kasan vm-lockdep"
+LOGS=$O/check
+
+limit() { # limit STAGE: seconds
+	case $1 in
+	build|lint) echo 900 ;;
+	vm-6.*) echo 2400 ;;
+	vm-*) echo 3600 ;;
+	*) echo 1800 ;;
+	esac
+}
+
+# --- one stage: prints KTAP, or "skip: reason" as its last line ---------------
+n=0
+check() { # check NAME COMMAND...: one test line for one command
+	local name=$1 out
+	shift
+	n=$((n + 1))
+	if out=$("$@" 2>&1); then
+		echo "ok $n $stage: $name"
+	else
+		tail -n 60 <<<"$out" | sed 's/^/# /'
+		echo "not ok $n $stage: $name"
+		return 1
+	fi
+}
+
+# silent COMMAND...: fails if the command fails or a compiler warned
+silent() {
+	local out
+	out=$("$@" 2>&1) && ! grep -qE '(warning|error):|^WARNING:' <<<"$out" && return 0
+	grep -E -A4 '(warning|error):|^WARNING:|\*\*\*' <<<"$out" || echo "$out"
+	return 1
+}
+
+stage_build() {
+	local w=$LOGS/build k kdir
+	rm -rf "$w" && mkdir -p "$w"
+	ln -s "$O/cross" "$w/cross"
+	check "library" silent make -C lib O="$w"
+	check "tools" silent make -C tools O="$w"
+	check "library for aarch64" silent make -C lib O="$w" CROSS=aarch64
+	for k in 6.1 6.12; do
+		kdir=$(tests/vm/kernel.sh --kdir "$k") &&
+			check "module for $k" silent make -s -C kmod KDIR="$kdir" O="$w/kmod/$k" W=1
+	done
+	check "tests" silent make -C tests O="$w"
+	[ ! -d Documentation ] || [ ! -f Documentation/Makefile ] ||
+		check "documentation" silent make -C Documentation O="$w"
+	rm -rf "$w"
+}
+
+sparse() {
+	local kdir w=$LOGS/sparse
+	kdir=$(tests/vm/kernel.sh --kdir "$1") || return 1
+	rm -rf "$w"
+	silent make -s -C kmod KDIR="$kdir" O="$w" C=2 CF=-D__CHECK_ENDIAN__ || return 1
+	rm -rf "$w"
+}
+
+shell_files() { # ours: the files in git that say so in their first line
+	git ls-files -co --exclude-standard | while read -r f; do
+		[ ! -f "$f" ] || ! head -n 1 "$f" | grep -qE '^#!.*(/|env )(ba|da)?sh\b|^#!/bin/busybox sh' || echo "$f"
+	done
+}
+
+stage_lint() {
+	check "licences (reuse)" reuse lint
+	check "sparse on the module, 6.1" sparse 6.1
+	check "sparse on the module, 6.12" sparse 6.12
+	# shellcheck disable=SC2046 # no names with spaces here
+	check "shellcheck" shellcheck -S warning -x $(shell_files)
+}
+
+tests_for() { # tests_for OUTPUT [MAKE ARGUMENTS]: builds library and tests
+	check "the tests build" make -C tests O="$O" "${@}"
+}
+
+stage_unit() {
+	check "library and tools build" make lib tools || return
+	tests_for || return
+	# shellcheck disable=SC2086 # patterns
+	tests/run.sh "$O/tests" ${TESTS:-}
+}
+
+stage_aarch64() {
+	check "library builds" make lib-aarch64 || return
+	tests_for CROSS=aarch64 || return
+	# shellcheck disable=SC2086
+	TEST_WRAPPER=qemu-aarch64-static tests/run.sh "$O/tests-aarch64" ${TESTS:-}
+}
+
+stage_rig() { tests/vm/selftest.sh 6.1; }
+
+stage_vm() {
+	local k=$1 status
+	case $k in
+	6.*) ;;
+	*) "$TOP/tests/vm/kernel.sh" --list | grep -qx "$k" ||
+		{ echo "skip: DEBUG_KERNELS names no folder with k612-$k.tar.zst"; return; } ;;
+	esac
+	check "library and tools build" make lib tools || return
+	check "module builds" make "kmod-$k" || return
+	tests_for || return
+	# shellcheck disable=SC2086
+	tests/vm/vm.sh -k "$k" -M heddle -m 2G -t $(($(limit "vm-$k") - 120)) -- \
+		tests/run.sh "$O/tests" ${TESTS:-} 2>"$LOGS/vm-$k.err"
+	status=$?
+	sed 's/^/# /' "$LOGS/vm-$k.err"
+	check "kernel $k found no fault, and the module unloads" \
+		sh -c 'cat "$2"; exit "$1"' sh "$status" "$LOGS/vm-$k.err"
+	rm -f "$LOGS/vm-$k.err"
+}
+
+if [ "${1:-}" = --stage ]; then
+	cd "$TOP" || exit 1
+	stage=$2
+	case $stage in
+	vm-*) stage_vm "${stage#vm-}" ;;
+	*) "stage_$stage" ;;
+	esac
+	exit
+fi
+
+# --- all of them --------------------------------------------------------------
+mkdir -p "$LOGS" || exit 1
+if [ -n "${KERNEL:-}" ]; then
+	STAGES="$(tr ' ' '\n' <<<"$STAGES" | grep -v ^vm- | tr '\n' ' ')vm-$KERNEL"
+fi
+[ $# -eq 0 ] || STAGES=$*
+passed=0 failed=0 skipped=0
+trap 'exit 130' INT TERM
+for s in $STAGES; do
+	log=$LOGS/$s.log
+	start=$SECONDS
+	case $s in build|lint|unit|aarch64|rig|vm-*) ;; *) die -2 "no such stage: $s" ;; esac
+	: >"$log"
+	timeout -k 20 "$(limit "$s")" "$TOP/tests/check.sh" --stage "$s" >>"$log" 2>&1
+	status=$?
+	[ $status != 124 ] || echo "not ok 0 $s: not finished after $(limit "$s") s" >>"$log"
+	if [ $status = 0 ] && tail -n 1 "$log" | grep -q '^skip: '; then
+		skipped=$((skipped + 1))
+		echo "$s: skipped: $(tail -n 1 "$log" | sed 's/^skip: //')"
+		continue
+	fi
+	summary=$("$TOP/tests/summary.sh" "$log")
+	totals=$(tail -n 1 <<<"$summary")
+	read -r p _ f _ k _ <<<"$totals"
+	# a stage that says nothing, or fails and does not say why, has failed
+	if [ $((p + f + k)) = 0 ]; then
+		f=1
+		tail -n 5 "$log"
+	fi
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + k))
+	head -n -1 <<<"$summary"
+	echo "$s: $p passed, $f failed, $k skipped ($((SECONDS - start)) s, ${log#"$TOP"/})"
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
