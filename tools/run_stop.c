@@ -182,7 +182,8 @@ static void suspend(struct run *run)
 	for (struct job *job = run->live; job; job = job->next)
 		kill(-job->proc.pid, SIGSTOP);
 	hd_mutex_unlock(&run->lock);
-	kill(getpid(), SIGSTOP);
+	/* To this thread: it must not come to the next line before it is continued. */
+	raise(SIGSTOP);
 	hd_mutex_lock(&run->lock);
 	for (struct job *job = run->live; job; job = job->next)
 		kill(-job->proc.pid, SIGCONT);
