@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 #include <errno.h>
+#include <limits.h>
 #include <linux/membarrier.h>
 #include <linux/rseq.h>
 #include <sched.h>
@@ -78,11 +79,13 @@ struct hd_proc *hd_machine_release(struct hd_machine *m)
 struct hd_proc *hd_machine_retake(struct hd_machine *m)
 {
 	struct heddle_slot *s = m->slot;
-	uint32_t expect = HD_RETAKE_NONE, number;
+	uint32_t expect, number;
 	struct hd_proc *p = NULL;
 
 	hd_lock(&retake_lock);
-	if (!__atomic_compare_exchange_n(&s->retake, &expect, HD_RETAKE_TAKING, false,
+	expect = __atomic_load_n(&s->retake, __ATOMIC_RELAXED);
+	if ((expect != HD_RETAKE_NONE && expect != HD_RETAKE_WANTED) ||
+	    !__atomic_compare_exchange_n(&s->retake, &expect, HD_RETAKE_TAKING, false,
 					 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		goto out;
 	if (hd_fence_entry)
@@ -96,7 +99,8 @@ struct hd_proc *hd_machine_retake(struct hd_machine *m)
 	 */
 	expect = HD_RETAKE_TAKING;
 	if (__atomic_load_n(&s->in_runtime, __ATOMIC_ACQUIRE)) {
-		__atomic_compare_exchange_n(&s->retake, &expect, HD_RETAKE_NONE, false,
+		/* perhaps busy with calls that never wait: its next one lets others run */
+		__atomic_compare_exchange_n(&s->retake, &expect, HD_RETAKE_WANTED, false,
 					    __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 		goto out;
 	}
@@ -124,13 +128,20 @@ bool hd_enter_slow(void)
 	uint32_t r;
 
 	for (int i = 0; (r = __atomic_load_n(&m->slot->retake, __ATOMIC_ACQUIRE)) ==
-	     HD_RETAKE_TAKING; i++) {
+			HD_RETAKE_TAKING ||
+	     (r == HD_RETAKE_WANTED &&
+	      !__atomic_compare_exchange_n(&m->slot->retake, &r, HD_RETAKE_NONE, false,
+					   __ATOMIC_RELAXED, __ATOMIC_RELAXED)); i++) {
 		if (i > 100)
 			sched_yield();
 		hd_cpu_relax();
 	}
 	if (r == HD_RETAKE_NONE)
 		return true;
+	if (r == HD_RETAKE_WANTED) {
+		hd_yield_inside();
+		return true;
+	}
 	if (m->is_extra && !m->depth) {
 		/* a foreign thread, outside: bound, but not in a call */
 		__atomic_store_n(&m->slot->in_runtime, 0, __ATOMIC_RELEASE);
@@ -424,6 +435,20 @@ static void leave_as_blank(struct hd_machine *m)
 	renew_identity(m);
 }
 
+/*
+ * Has the thread a value under some pthread key?  Then it has to end as a
+ * pthread, so that the key's destructor runs: who set the value has been
+ * promised that.  (Plain thread-local variables are not looked at; they are
+ * the machine's, and any fiber's that runs there.)
+ */
+static bool has_specific(void)
+{
+	for (unsigned int k = 0; k < PTHREAD_KEYS_MAX; k++)
+		if (pthread_getspecific(k))
+			return true;
+	return false;
+}
+
 void *hd_machine_thread(void *machine)
 {
 	struct hd_machine *m = machine;
@@ -445,11 +470,12 @@ void *hd_machine_thread(void *machine)
 		} else {
 			end(m);		/* made in advance, as a blank */
 		}
-		if (!m->blank.tid_word) {
-			/* no identity to keep: the pthread itself ends */
+		if (!m->blank.tid_word || has_specific()) {
+			/* no blank: the pthread ends, and m gets another when it is needed */
 			m->dirty = false;
-			pthread_detach(pthread_self());
-			m->detached = true;
+			m->cur = NULL;
+			hd_tls_machine = NULL;
+			hd_template_reap(m);
 			hd_active_dec();
 			break;
 		}

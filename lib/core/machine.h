@@ -35,6 +35,7 @@
 #define HD_RETAKE_NONE		0u
 #define HD_RETAKE_TAKING	1u
 #define HD_RETAKE_LOST		2u
+#define HD_RETAKE_WANTED	3u	/* not to be had at that moment: yield at the next entry */
 
 /* What is left to do for the fiber a machine has just switched away from. */
 enum hd_post {
