@@ -77,6 +77,7 @@ struct hd_spawn {
 
 /* Children that may still run our text. */
 static atomic_t hd_children = ATOMIC_INIT(0);
+static bool hd_had_children;
 static DECLARE_WAIT_QUEUE_HEAD(hd_children_wait);
 
 static void hd_spawn_drop_files(struct hd_spawn *s)
@@ -630,7 +631,8 @@ static int hd_child(void *arg)
 void hd_spawn_drain(void)
 {
 	wait_event(hd_children_wait, !atomic_read(&hd_children));
-	synchronize_rcu_tasks();
+	if (READ_ONCE(hd_had_children))
+		synchronize_rcu_tasks();
 }
 
 /* ---- the caller --------------------------------------------------------- */
@@ -723,6 +725,7 @@ static pid_t hd_spawn_clone(struct hd_ctx *ctx, struct hd_spawn *s, int __user *
 	refcount_inc(&s->refs);
 	refcount_inc(&ctx->refs);
 	atomic_inc(&hd_children);
+	WRITE_ONCE(hd_had_children, true);
 	pid = static_call(hd_kernel_clone)(&args);
 	if (pid > 0)
 		return pid;

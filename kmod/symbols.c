@@ -69,7 +69,8 @@ static bool __init hd_hidden(const char *name)
 
 static void *__init hd_lookup(const struct hd_symbol *sym)
 {
-	struct kprobe kp = { .symbol_name = sym->name };
+	/* Disabled: never armed, the function's text stays as it is. */
+	struct kprobe kp = { .symbol_name = sym->name, .flags = KPROBE_FLAG_DISABLED };
 	void *addr;
 
 	if (sym->conflict || hd_hidden(sym->name) || register_kprobe(&kp))
