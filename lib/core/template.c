@@ -23,6 +23,7 @@
 static struct {
 	struct hd_lock lock;
 	struct hd_machine *requests;	/* newest first */
+	struct hd_machine *ending;	/* pthreads to be joined */
 	struct hd_note note;
 	bool stop;
 	pthread_t thread, kthread;
@@ -91,12 +92,52 @@ void hd_template_request(struct hd_machine *m)
 	hd_unlock(&tmpl.lock);
 }
 
+void hd_template_reap(struct hd_machine *m)
+{
+	m->detached = true;		/* from hd_machine_quit_all; until it has another thread */
+	hd_lock(&tmpl.lock);
+	m->link = tmpl.ending;
+	tmpl.ending = m;
+	hd_note_wake(&tmpl.note);
+	hd_unlock(&tmpl.lock);
+}
+
+/*
+ * Join those that have ended; a destructor may keep one for as long as it
+ * likes, and is not waited for unless all is over.
+ */
+static void reap(bool all)
+{
+	struct hd_machine *list, *m;
+
+	hd_lock(&tmpl.lock);
+	list = tmpl.ending;
+	tmpl.ending = NULL;
+	hd_unlock(&tmpl.lock);
+	while ((m = list)) {
+		list = m->link;
+		if (all ? pthread_join(m->thread, NULL) : pthread_tryjoin_np(m->thread, NULL)) {
+			hd_lock(&tmpl.lock);
+			m->link = tmpl.ending;
+			tmpl.ending = m;
+			hd_unlock(&tmpl.lock);
+			continue;
+		}
+		m->thread_made = false;
+		hd_lock(&hd_rt.lock);
+		m->link = hd_rt.unborn;
+		hd_rt.unborn = m;
+		hd_unlock(&hd_rt.lock);
+	}
+}
+
 static int make_pthread(struct hd_machine *m)
 {
 	int err;
 
 	m->status->birth = HD_BIRTH_PTHREAD;
 	m->thread_made = true;
+	m->detached = false;
 	hd_exec_read_lock();
 	err = pthread_create(&m->thread, &tmpl.attr, hd_machine_thread, m);
 	hd_exec_read_unlock();
@@ -151,6 +192,7 @@ static void *template_main(void *unused)
 			list = m->link;
 			serve(m);
 		}
+		reap(stop);
 		if (stop)
 			return NULL;
 		hd_note_sleep(&tmpl.note);

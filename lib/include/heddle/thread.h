@@ -5,7 +5,10 @@
  *
  * A fiber that changes its thread's kernel state (credentials, namespaces,
  * root, affinity ...) locks the thread first.  No thread is ever cloned from a
- * locked one.  A fiber that ends locked takes its thread with it.
+ * locked one.  A fiber that ends locked takes its thread with it: the kernel's
+ * task is gone, and pthread keys' destructors have run.  Thread-local variables
+ * are not fibers': they stay with the memory the thread had, which serves a
+ * later one.
  */
 #ifndef HEDDLE_THREAD_H
 #define HEDDLE_THREAD_H
