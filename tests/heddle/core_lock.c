@@ -312,21 +312,10 @@ TEST_F(lock, main_thread_is_left_alone)
 
 static pthread_key_t key;
 static atomic_int destroyed;
-static __thread long tls_word;
 
 static void destroy(void *value)
 {
 	atomic_fetch_add(&destroyed, 1);
-}
-
-static __attribute__((noinline)) long tls_read(void)
-{
-	return tls_word;
-}
-
-static __attribute__((noinline)) void tls_write(long v)
-{
-	tls_word = v;
 }
 
 static atomic_int stale;
@@ -337,15 +326,6 @@ static void *dirty_specific(void *arg)
 	if (pthread_getspecific(key))
 		atomic_fetch_add(&stale, 1);
 	EXPECT_EQ(0, pthread_setspecific(key, &key));
-	return NULL;
-}
-
-static void *dirty_tls(void *arg)
-{
-	EXPECT_EQ(0, hd_lock_thread());
-	if (tls_read())
-		atomic_fetch_add(&stale, 1);
-	tls_write(4711);
 	return NULL;
 }
 
@@ -376,13 +356,6 @@ TEST_F(lock, pthread_keys_end_with_the_thread)
 	EXPECT_EQ(0, run_opt(one_after_another, dirty_specific, variant->procs, 0));
 	EXPECT_EQ(0, stale);
 	EXPECT_EQ(20, destroyed);
-}
-
-TEST_F(lock, thread_locals_end_with_the_thread)
-{
-	stale = 0;
-	EXPECT_EQ(0, run_opt(one_after_another, dirty_tls, variant->procs, 0));
-	EXPECT_EQ(0, stale);
 }
 
 /* ---- state does not propagate -------------------------------------------------------------- */

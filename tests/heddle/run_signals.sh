@@ -114,13 +114,20 @@ ignored_stays_ignored() {
 	finish && equal status $rc 0 && equal output "$(cat out)" "done"
 }
 
+# Without the two signals libc keeps for itself: glibc's posix_spawn leaves them
+# ignored in its children, and so has whoever is run by make.
+signals() {
+	sed -n 's/^\(Sig[BI][lg][kn]\):[[:space:]]*0*/\1 /p' "$1" | while read -r name mask; do
+		echo "$name $((0x${mask:-0} & ~(3 << 31)))"
+	done
+}
+
 jobs_get_our_signals() {
-	grep -E '^Sig(Blk|Ign)' /proc/self/status >want
-	echo 'grep -E "^Sig(Blk|Ign)" /proc/self/status' | hr >got
-	diff want got || return
-	(trap '' PIPE USR1; grep -E '^SigIgn' /proc/self/status >want
-	 echo 'grep -E "^SigIgn" /proc/self/status' | hr >got)
-	diff want got
+	cp /proc/self/status want
+	echo 'cat /proc/self/status' | hr >got
+	equal "signals" "$(signals got)" "$(signals want)" || return
+	(trap '' PIPE USR1; cat /proc/self/status >want; echo 'cat /proc/self/status' | hr >got)
+	equal "ignored signals" "$(signals got)" "$(signals want)"
 }
 
 stops_and_continues() {
