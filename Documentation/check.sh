@@ -92,7 +92,7 @@ constants() {
 }
 
 symbols() {
-	local names missing= s
+	local names missing="" s
 	names=" $(for p in "$MAN"/*.3.scd; do section NAME <"$p"; done | tr ',\n' '  ') "
 	for s in $(sed -n 's/^\t\(hd_[a-z_]*\);$/\1/p' "$TOP/lib/libheddle.map"); do
 		case $names in *" $s "*) ;; *) missing="$missing $s" ;; esac

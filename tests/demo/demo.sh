@@ -109,7 +109,7 @@ compare_run "in user space" --no-module
 
 if [ "$(id -u)" = 0 ]; then
 	echo "   And what xargs cannot do: each command as its line's user, one pool of threads."
-	for i in $(seq 25); do printf 'nobody id -un\n- id -un\ndaemon id -un\n'; done >"$T/lines"
+	for _ in $(seq 25); do printf 'nobody id -un\n- id -un\ndaemon id -un\n'; done >"$T/lines"
 	"$heddle" run --quiet --keep-order --user - <"$T/lines" >"$T/who" 2>&1
 	awk '{ print $1 == "-" ? "'"$(id -un)"'" : $1 }' "$T/lines" | cmp -s - "$T/who"
 	check "75 lines of three users: each ran as its own ($(sort "$T/who" | uniq -c | xargs))"

@@ -4,6 +4,7 @@
 #
 # heddle run: the same result as xargs, outputs kept apart and in order, and
 # the state of a job's thread in effect for that job and for no other.
+# shellcheck source=tests/heddle/run_common.sh
 . "$(dirname "$0")/run_common.sh"
 
 files() { find /usr/include -name '*.h' | head -n $((2000 / slow)); }
@@ -189,7 +190,8 @@ user_of_each_line() {
 # In a run of its own each, and what is left of it outside: nothing.
 unshare_in_effect() {
 	need_root || return
-	local ns name=$(uname -n)
+	local ns name
+	name=$(uname -n)
 	for ns in net uts ipc mnt cgroup; do
 		out=$(echo "readlink /proc/self/ns/$ns" | hr --unshare=$ns) || { echo "$out"; return 1; }
 		[ "$out" != "$(readlink /proc/self/ns/$ns)" ] || { echo "$ns: not a new one"; return 1; }

@@ -91,6 +91,7 @@ run_tests() {
 	echo "1..$#"
 	for name; do
 		n=$((n + 1))
+		# shellcheck disable=SC2053 # a pattern
 		[ -z "${ONLY:-}" ] || [[ $name = $ONLY ]] || { echo "ok $n $name # SKIP"; continue; }
 		out=$("$name" 2>&1)
 		rc=$?

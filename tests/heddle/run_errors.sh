@@ -4,6 +4,7 @@
 #
 # heddle run: bad input gets a message that names the line and the step, the
 # other lines run all the same, and nothing is left behind.
+# shellcheck source=tests/heddle/run_common.sh
 . "$(dirname "$0")/run_common.sh"
 
 bad_usage() {
@@ -156,7 +157,7 @@ much_output() {
 }
 
 much_output_of_many() {
-	local n=$((200 / slow)) sum
+	local n=$((200 / slow))
 	seq $n | sed 's/.*/seq & 300000 | head -c 2000000/' >in
 	while read -r line; do sh -c "$line"; done <in | md5sum >want
 	hr -k -j 20 --tag -- true </dev/null

@@ -4,6 +4,7 @@
 #
 # heddle run: ctrl-C and other ends.  The jobs end, the status says why, and
 # no process is left.
+# shellcheck source=tests/heddle/run_common.sh
 . "$(dirname "$0")/run_common.sh"
 
 # start OPTION...: heddle run in the background with its standard input on fd
@@ -90,6 +91,7 @@ partial_output_is_kept() {
 # The reader of our output is stuck, too: we still leave.
 sigint_while_output_is_stuck() {
 	rm -f in stuck && mkfifo in stuck
+	# shellcheck disable=SC2217 # it only keeps the fifo open
 	sleep 60 <stuck &
 	local sleeper=$!
 	env --default-signal=INT "$HEDDLE" run <in >stuck 2>err &

@@ -5,6 +5,7 @@
 # heddle ps against status segments that are wrong in every way: a message or
 # question marks, but never a crash, nor output that is no JSON.
 
+# shellcheck source=tests/heddle/tool_common.sh
 . "$(dirname "$0")/tool_common.sh"
 
 while read -r what text; do
@@ -86,7 +87,7 @@ for i in 1 2 3 4 5; do
 	target=$pid
 	(sleep 0.00$i; kill -9 "$target") 9>&- &
 	killer=$!
-	for j in 1 2 3; do
+	for _ in 1 2 3; do
 		run ps --json "$target"
 		case $rc in
 		0) is_json || bad=1;;

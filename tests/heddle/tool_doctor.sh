@@ -4,6 +4,7 @@
 #
 # heddle doctor: complete, and with a cost and an advice for each complaint.
 
+# shellcheck source=tests/heddle/tool_common.sh
 . "$(dirname "$0")/tool_common.sh"
 
 run doctor

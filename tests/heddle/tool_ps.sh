@@ -4,6 +4,7 @@
 #
 # heddle ps and diff against a program whose threads are in known states.
 
+# shellcheck source=tests/heddle/tool_common.sh
 . "$(dirname "$0")/tool_common.sh"
 
 # ---- usage ---------------------------------------------------------------------
