@@ -9,6 +9,7 @@
 #
 #	build    everything compiles without a warning
 #	lint     licences, sparse, shellcheck
+#	docs     manual pages against headers, examples compile
 #	unit     the tests on this machine, without the module
 #	aarch64  the tests built for aarch64, emulated
 #	rig      the virtual machine notices what it should
@@ -20,12 +21,12 @@
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 export O
-STAGES="build lint unit aarch64 rig vm-6.1 vm-6.12 vm-kasan vm-lockdep"
+STAGES="build lint docs unit aarch64 rig vm-6.1 vm-6.12 vm-kasan vm-lockdep"
 LOGS=$O/check
 
 limit() { # limit STAGE: seconds
 	case $1 in
-	build|lint) echo 900 ;;
+	build|lint|docs) echo 900 ;;
 	vm-6.*) echo 2400 ;;
 	vm-*) echo 3600 ;;
 	*) echo 1800 ;;
@@ -112,6 +113,11 @@ stage_aarch64() {
 	TEST_WRAPPER=qemu-aarch64-static tests/run.sh "$O/tests-aarch64" ${TESTS:-}
 }
 
+stage_docs() {
+	check "library builds" make lib || return
+	Documentation/check.sh
+}
+
 stage_rig() { tests/vm/selftest.sh 6.1; }
 
 stage_vm() {
@@ -155,7 +161,7 @@ trap 'exit 130' INT TERM
 for s in $STAGES; do
 	log=$LOGS/$s.log
 	start=$SECONDS
-	case $s in build|lint|unit|aarch64|rig|vm-*) ;; *) die -2 "no such stage: $s" ;; esac
+	case $s in build|lint|docs|unit|aarch64|rig|vm-*) ;; *) die -2 "no such stage: $s" ;; esac
 	: >"$log"
 	timeout -k 20 "$(limit "$s")" "$TOP/tests/check.sh" --stage "$s" >>"$log" 2>&1
 	status=$?
