@@ -139,7 +139,7 @@ bool hd_enter_slow(void)
 	if (r == HD_RETAKE_NONE)
 		return true;
 	if (r == HD_RETAKE_WANTED) {
-		hd_yield_inside();
+		hd_yield_slice();
 		return true;
 	}
 	if (m->is_extra && !m->depth) {

@@ -223,6 +223,30 @@ void hd_yield_inside(void)
 	finish_switch();
 }
 
+void hd_yield_slice(void)
+{
+	struct hd_machine *m = hd_this_machine();
+	struct hd_fiber *f = m->cur;
+
+	if (f->locked) {
+		struct hd_proc *p = hd_machine_release(m);
+
+		hd_machine_set_state(m, HD_MS_LOCKED_WAIT);
+		atomic_store_explicit(&f->state, HD_FIBER_RUNNABLE, relaxed);
+		hd_global_push(f);
+		hd_handoff(m, p);
+		hd_active_dec();
+		hd_note_sleep(&m->note);
+		hd_machine_acquire(m, m->next_p);
+		atomic_store_explicit(&f->state, HD_FIBER_RUNNING, relaxed);
+		return;
+	}
+	m->post = HD_POST_GLOBAL;
+	m->post_fiber = f;
+	switch_away(m, &f->ctx, pick(m->p));
+	finish_switch();
+}
+
 void hd_yield_away(void)
 {
 	struct hd_machine *m = hd_this_machine();

@@ -32,6 +32,8 @@ void hd_ready(struct hd_fiber *f);
 
 /* To the end of the queue. */
 void hd_yield_inside(void);
+/* The same at the end of a slice: behind those in the global queue, too. */
+void hd_yield_slice(void);
 /* The same for a fiber whose machine is dirty: it goes on elsewhere. */
 void hd_yield_away(void);
 
