@@ -9,12 +9,20 @@
 #include "core/timer.h"
 
 #define ENTRIES		1024
+#define LIMITED		1ull	/* bit of user_data: it is a struct hd_limited's address */
 #define KICK		0ull	/* user_data of completions that only wake the poller */
 
 static struct {
 	bool uring;
 	struct io_uring ring;
-	struct hd_lock sq_lock, cq_lock;
+	struct hd_lock sq_lock;
+	/*
+	 * Who takes completions.  The poller has it for as long as it waits:
+	 * else another machine could take the very completion (a kick, the last
+	 * operation's) between the poller's look and its sleep, which then
+	 * nothing would end.
+	 */
+	struct hd_lock cq_lock;
 	_Atomic uint32_t inflight;
 	_Atomic uint32_t poller;	/* a machine is, or is about to be, waiting */
 	_Atomic uint64_t wait_until;	/* the poller's deadline */
@@ -161,6 +169,14 @@ static void kick(void)
 		hd_note_wake(&io.note);
 }
 
+void hd_poll_removed(void)
+{
+	atomic_thread_fence(memory_order_seq_cst);	/* pairs with hd_poll_attend */
+	/* it would sleep on to a deadline that is no more, and count as active */
+	if (!hd_poll_pending() && atomic_load(&io.poller))
+		kick();
+}
+
 void hd_poll_added(bool earlier)
 {
 	atomic_thread_fence(memory_order_seq_cst);	/* pairs with hd_poll_attend */
@@ -172,32 +188,21 @@ void hd_poll_added(bool earlier)
 	}
 }
 
-int hd_poll_submit(struct hd_event *ev, void (*prep)(struct io_uring_sqe *sqe, void *arg),
-		   void *arg, uint64_t deadline)
+static int submit(uint64_t data, void (*prep)(struct io_uring_sqe *sqe, void *arg), void *arg)
 {
-	struct __kernel_timespec ts = { .tv_sec = (long long)(deadline / 1000000000u),
-					.tv_nsec = (long long)(deadline % 1000000000u) };
-	unsigned int need = deadline ? 2 : 1;
 	struct io_uring_sqe *sqe;
 	int r;
 
 	hd_lock(&io.sq_lock);
-	while (io_uring_sq_space_left(&io.ring) < need) {
+	while (!(sqe = io_uring_get_sqe(&io.ring))) {
 		r = io_uring_submit(&io.ring);
 		if (r < 0 && r != -EAGAIN && r != -EBUSY && r != -EINTR) {
 			hd_unlock(&io.sq_lock);
 			return r;
 		}
 	}
-	sqe = io_uring_get_sqe(&io.ring);
 	prep(sqe, arg);
-	io_uring_sqe_set_data(sqe, ev);
-	if (deadline) {
-		sqe->flags |= IOSQE_IO_LINK;
-		sqe = io_uring_get_sqe(&io.ring);
-		io_uring_prep_link_timeout(sqe, &ts, IORING_TIMEOUT_ABS);
-		io_uring_sqe_set_data64(sqe, KICK);
-	}
+	io_uring_sqe_set_data64(sqe, data);
 	atomic_fetch_add(&io.inflight, 1);
 	do
 		r = io_uring_submit(&io.ring);
@@ -206,6 +211,42 @@ int hd_poll_submit(struct hd_event *ev, void (*prep)(struct io_uring_sqe *sqe, v
 	if (r < 0)
 		hd_bug("io_uring does not take what it has room for");
 	return 0;
+}
+
+int hd_poll_submit(struct hd_event *ev, void (*prep)(struct io_uring_sqe *sqe, void *arg),
+		   void *arg)
+{
+	return submit((uintptr_t)ev, prep, arg);
+}
+
+int hd_poll_submit_limited(struct hd_limited *l,
+			   void (*prep)(struct io_uring_sqe *sqe, void *arg), void *arg)
+{
+	return submit((uintptr_t)l | LIMITED, prep, arg);
+}
+
+void hd_poll_cancel(struct hd_limited *l)
+{
+	struct io_uring_sqe *sqe;
+
+	hd_lock(&io.sq_lock);
+	while (!(sqe = io_uring_get_sqe(&io.ring)))
+		io_uring_submit(&io.ring);
+	io_uring_prep_cancel64(sqe, (uintptr_t)l | LIMITED, 0);
+	io_uring_sqe_set_data64(sqe, KICK);
+	io_uring_submit(&io.ring);
+	hd_unlock(&io.sq_lock);
+}
+
+/* Collect the fiber that waits for ev, if any does. */
+static void complete(struct hd_event *ev, int32_t res, struct hd_fiber **list)
+{
+	struct hd_fiber *f = hd_event_finish(ev, res);
+
+	if (f) {
+		f->next = *list;
+		*list = f;
+	}
 }
 
 /* Under cq_lock: finish the completed operations, link their fibers to list. */
@@ -217,27 +258,31 @@ static void collect(struct hd_fiber **list)
 	while ((n = io_uring_peek_batch_cqe(&io.ring, cqe, 64)) > 0) {
 		k = 0;
 		for (unsigned int i = 0; i < n; i++) {
-			struct hd_event *ev = io_uring_cqe_get_data(cqe[i]);
-			struct hd_fiber *f;
+			uint64_t data = io_uring_cqe_get_data64(cqe[i]);
+			struct hd_event *ev = (struct hd_event *)(uintptr_t)data;
 
-			if (io_uring_cqe_get_data64(cqe[i]) == KICK)
+			if (data == KICK)
 				continue;
 			k++;
+			if (data & LIMITED) {
+				struct hd_limited *l = (void *)(uintptr_t)(data & ~LIMITED);
+
+				/* its fiber waits for the one or for the other */
+				if (hd_event_claim(&l->ev))
+					complete(&l->ev, cqe[i]->res, list);
+				ev = &l->gone;	/* and for this before l goes */
+			}
 			/* nobody else fires an operation's event */
 			if (!hd_event_claim(ev))
 				hd_bug("an operation completed twice");
-			f = hd_event_finish(ev, cqe[i]->res);
-			if (f) {
-				f->next = *list;
-				*list = f;
-			}
+			complete(ev, cqe[i]->res, list);
 		}
 		io_uring_cq_advance(&io.ring, n);
 		atomic_fetch_sub(&io.inflight, k);
 	}
 }
 
-/* Wake who waited for what has completed.  Another machine may be at it: fine as well. */
+/* Wake who waited for what has completed.  If another machine is at it, it does so. */
 static bool reap(void)
 {
 	struct hd_fiber *list = NULL, *f;
@@ -294,23 +339,38 @@ static void wait_ring(uint64_t until)
 			sizeof(arg));
 }
 
+/* As the poller: fibers that become ready are kept on m (hd_ready, collect). */
+static bool look(struct hd_machine *m)
+{
+	if (hd_timer_next() != UINT64_MAX)
+		hd_timer_run(hd_clock());
+	if (io.uring)
+		collect(&m->ready);
+	return m->ready;
+}
+
 struct hd_proc *hd_poll_wait(struct hd_machine *m)
 {
 	uint64_t until;
 	struct hd_proc *p = NULL;
 
 	m->collect = true;
+	if (io.uring)
+		hd_lock(&io.cq_lock);
 	/* published first: a timer added from here on kicks if it is earlier */
 	atomic_store(&io.wait_until, UINT64_MAX);
 	until = hd_timer_next();
 	atomic_store(&io.wait_until, until);
-	if (!hd_poll_now() && hd_poll_pending()) {
+	/* what was pending may be done by now: others took completions before we had the lock */
+	if (!look(m) && hd_poll_pending()) {
 		if (io.uring)
 			wait_ring(until);
 		else
 			hd_note_sleep_until(&io.note, until == UINT64_MAX ? 0 : until);
-		hd_poll_now();
+		look(m);
 	}
+	if (io.uring)
+		hd_unlock(&io.cq_lock);
 	m->collect = false;
 	/* seq_cst: before the caller, going to rest, looks whether somebody must attend */
 	atomic_store(&io.poller, 0);

@@ -80,12 +80,25 @@ void hd_poll_take_ready(struct hd_machine *m);
 
 /* A timer or an I/O was added: see that somebody will notice. */
 void hd_poll_added(bool earlier);
+/* A timer was removed: the poller may have nothing left to wait for. */
+void hd_poll_removed(void);
+
+/* Fill in an entry by prep(sqe, arg) and submit it; ev fires with its result. */
+int hd_poll_submit(struct hd_event *ev, void (*prep)(struct io_uring_sqe *sqe, void *arg),
+		   void *arg);
 
 /*
- * Fill in an entry by prep(sqe, arg) and submit it; ev fires with its result.
- * deadline 0: none; else -ECANCELED at that time.
+ * The same for an operation that may be given up: a timer, too, may fire `ev`,
+ * and `gone` fires with the result once the ring is through with the operation.
+ * Not by a linked timeout: the kernel does not honour one whose submitter's
+ * thread has ended.
  */
-int hd_poll_submit(struct hd_event *ev, void (*prep)(struct io_uring_sqe *sqe, void *arg),
-		   void *arg, uint64_t deadline);
+struct hd_limited {
+	struct hd_event ev, gone;
+};
+int hd_poll_submit_limited(struct hd_limited *l,
+			   void (*prep)(struct io_uring_sqe *sqe, void *arg), void *arg);
+/* Have it end with -ECANCELED, if it has not ended. */
+void hd_poll_cancel(struct hd_limited *l);
 
 #endif

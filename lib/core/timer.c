@@ -94,10 +94,16 @@ int hd_timer_add(struct hd_timer *t, uint64_t deadline, struct hd_event *event)
 
 void hd_timer_del(struct hd_timer *t)
 {
+	bool last = false;
+
 	hd_lock(&timers.lock);
-	if (t->at)
+	if (t->at) {
 		remove_locked(t);
+		last = !timers.n;
+	}
 	hd_unlock(&timers.lock);
+	if (last)
+		hd_poll_removed();
 }
 
 uint64_t hd_timer_next(void)
