@@ -140,6 +140,9 @@ stage_vm() {
 	rm -f "$LOGS/vm-$k.err"
 }
 
+# In braces, so that bash has read all of it before it runs any of it: this takes
+# long enough for somebody to edit the file meanwhile.
+{
 if [ "${1:-}" = --stage ]; then
 	cd "$TOP" || exit 1
 	stage=$2
@@ -185,3 +188,5 @@ for s in $STAGES; do
 done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+exit
+}

@@ -9,6 +9,7 @@
 #include "core/poll.h"
 #include "core/runtime.h"
 #include "core/sched.h"
+#include "core/timer.h"
 #include "heddle/fiber.h"
 #include "heddle/io.h"
 #include "heddle/thread.h"
@@ -51,17 +52,14 @@ static void prep_poll(struct io_uring_sqe *sqe, void *arg)
  * the thread that submitted it ends (it ran another fiber meanwhile, which
  * took the thread with it): then it is submitted again.
  */
-static int by_ring(void (*prep)(struct io_uring_sqe *, void *), void *arg, uint64_t deadline,
-		   const void *what)
+static int by_ring(void (*prep)(struct io_uring_sqe *, void *), void *arg, const void *what)
 {
 	struct hd_event ev;
 	int res;
 
 	do {
-		if (deadline && hd_clock() >= deadline)
-			return -ETIMEDOUT;
 		hd_event_init(&ev);
-		res = hd_poll_submit(&ev, prep, arg, deadline);
+		res = hd_poll_submit(&ev, prep, arg);
 		if (res)
 			return res;
 		hd_poll_now();		/* it may have completed at once */
@@ -70,6 +68,43 @@ static int by_ring(void (*prep)(struct io_uring_sqe *, void *), void *arg, uint6
 		res = hd_event_wait(&ev, HD_WHY_IO, what);
 	} while (res == -ECANCELED || res == -EINTR);
 	return res;
+}
+
+/* The same, given up at deadline: -ETIMEDOUT. */
+static int by_ring_until(void (*prep)(struct io_uring_sqe *, void *), void *arg,
+			 uint64_t deadline)
+{
+	struct hd_limited l;
+	struct hd_timer t;
+	int res, err;
+
+	do {
+		hd_event_init(&l.ev);
+		hd_event_init(&l.gone);
+		res = hd_poll_submit_limited(&l, prep, arg);
+		if (res)
+			return res;
+		err = hd_timer_add(&t, deadline, &l.ev);
+		if (err)
+			hd_poll_cancel(&l);
+		hd_poll_now();
+		if (!hd_event_fired(&l.ev))
+			hd_poll_added(false);
+		res = hd_event_wait(&l.ev, HD_WHY_IO, NULL);
+		if (!err)
+			hd_timer_del(&t);
+		if (!hd_event_fired(&l.gone)) {
+			hd_poll_cancel(&l);
+			hd_poll_now();
+			if (!hd_event_fired(&l.gone))
+				hd_poll_added(false);
+		}
+		hd_event_wait(&l.gone, HD_WHY_IO, NULL);
+		/* what came in spite of all counts */
+		if (res == -ETIMEDOUT && l.gone.res != -ECANCELED && l.gone.res != -EINTR)
+			res = l.gone.res;
+	} while (!err && (res == -ECANCELED || res == -EINTR));
+	return err ? err : res;
 }
 
 static ssize_t rw_blocking(struct rw *a, bool write)
@@ -98,9 +133,12 @@ static ssize_t rw(int fd, void *buf, size_t len, int64_t off, bool write)
 
 	if (!hd_poll_has_uring() || !hd_self())
 		return rw_blocking(&a, write);
+	/* the ring would ignore the offset where there is none to have */
+	if (off >= 0 && lseek(fd, 0, SEEK_CUR) < 0)
+		return -errno;
 	if (!hd_enter())
 		return -EPERM;
-	n = by_ring(write ? prep_write : prep_read, &a, 0, buf);
+	n = by_ring(write ? prep_write : prep_read, &a, buf);
 	hd_leave();
 	return n;
 }
@@ -142,6 +180,8 @@ static int poll_blocking(int fd, unsigned int events, uint64_t deadline)
 	struct pollfd p = { .fd = fd, .events = (short)events };
 	int n;
 
+	if (fd < 0)
+		return -EBADF;		/* to poll(2) an empty slot */
 	hd_block_begin();
 	do {
 		uint64_t now = hd_clock(), ns = deadline > now ? deadline - now : 0;
@@ -167,7 +207,8 @@ int hd_poll(int fd, unsigned int events, uint64_t deadline)
 		return poll_blocking(fd, events, deadline);
 	if (!hd_enter())
 		return -EPERM;
-	n = by_ring(prep_poll, &a, deadline == UINT64_MAX ? 0 : deadline, NULL);
+	n = deadline == UINT64_MAX ? by_ring(prep_poll, &a, NULL) :
+				     by_ring_until(prep_poll, &a, deadline);
 	hd_leave();
 	return n;
 }

@@ -129,9 +129,12 @@ TEST_F(deadlock, condition)
 
 static void *join_other(void *arg)
 {
+	struct hd_fiber *f;
+
 	hd_set_name("joiner");
-	hd_yield();
-	hd_join(*(struct hd_fiber **)arg, NULL);
+	while (!(f = __atomic_load_n((struct hd_fiber **)arg, __ATOMIC_ACQUIRE)))
+		hd_yield();
+	hd_join(f, NULL);
 	return NULL;
 }
 

@@ -120,6 +120,9 @@ fi
 (cd "$T/root" && find . | cpio -o -H newc --quiet >"$T/initrd") ||
 	die -125 "cannot pack the guest's first files in $T"
 
+# In braces, so that bash has read all of it before it runs any of it: this takes
+# long enough for somebody to edit the file meanwhile.
+{
 mkdir -p "$O/vm"
 console=$O/vm/console-$kernel-$$.log
 : >"$console"
@@ -202,3 +205,4 @@ if [ -z "$(report finished)" ]; then
 fi
 [ -z "$leak" ] || die -122 "kernel $kernel: $leak (log: $shorter)"
 exit "$rc"
+}

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The heddle authors
+/*
+ * core_monitor - a fiber that computes or blocks its thread keeps nobody from
+ * running: its processor is taken, or was given away.  What is asserted is
+ * progress meanwhile, not how soon.
+ */
+#include "core_common.h"
+
+FIXTURE(monitor) { };
+FIXTURE_VARIANT(monitor) { unsigned int procs; };
+FIXTURE_VARIANT_ADD(monitor, procs1) { .procs = 1 };
+FIXTURE_VARIANT_ADD(monitor, procs2) { .procs = 2 };
+FIXTURE_VARIANT_ADD(monitor, procs8) { .procs = 8 };
+FIXTURE_SETUP(monitor) { use_metadata(_metadata); }
+FIXTURE_TEARDOWN(monitor) { }
+
+struct others {
+	atomic_bool stop;
+	atomic_int yields, sleeps, sends, started, reads;
+	struct hd_chan *c;
+	int pipe[2];
+};
+
+static void *yielder(void *arg)
+{
+	struct others *o = arg;
+
+	while (!o->stop) {
+		o->yields++;
+		hd_yield();
+	}
+	return NULL;
+}
+
+static void *sleeper(void *arg)
+{
+	struct others *o = arg;
+
+	while (!o->stop) {
+		hd_sleep(MS);
+		o->sleeps++;
+	}
+	return NULL;
+}
+
+static void *sender(void *arg)
+{
+	struct others *o = arg;
+	int x = 0;
+
+	while (!hd_chan_send(o->c, &x))
+		;
+	return NULL;
+}
+
+static void *receiver(void *arg)
+{
+	struct others *o = arg;
+	int x;
+
+	while (!o->stop) {
+		hd_chan_recv(o->c, &x);
+		o->sends++;
+	}
+	hd_chan_close(o->c);
+	return NULL;
+}
+
+static void *count_start(void *arg)
+{
+	((struct others *)arg)->started++;
+	return NULL;
+}
+
+static void *starter(void *arg)
+{
+	struct others *o = arg;
+
+	while (!o->stop) {
+		struct hd_fiber *f;
+
+		if (!hd_go(&f, count_start, o))
+			hd_join(f, NULL);
+	}
+	return NULL;
+}
+
+static void *pipe_writer(void *arg)
+{
+	struct others *o = arg;
+
+	while (!o->stop)
+		if (hd_write(o->pipe[1], "x", 1, -1) != 1)
+			break;
+	close(o->pipe[1]);
+	return NULL;
+}
+
+static void *pipe_reader(void *arg)
+{
+	struct others *o = arg;
+	char c;
+
+	while (hd_read(o->pipe[0], &c, 1, -1) == 1)
+		o->reads++;
+	return NULL;
+}
+
+static void start_others(struct others *o)
+{
+	memset(o, 0, sizeof(*o));
+	EXPECT_EQ(0, hd_chan_make(&o->c, sizeof(int), 0));
+	EXPECT_EQ(0, pipe2(o->pipe, O_CLOEXEC));
+	EXPECT_EQ(0, hd_go(NULL, yielder, o));
+	EXPECT_EQ(0, hd_go(NULL, sleeper, o));
+	EXPECT_EQ(0, hd_go(NULL, sender, o));
+	EXPECT_EQ(0, hd_go(NULL, receiver, o));
+	EXPECT_EQ(0, hd_go(NULL, starter, o));
+	EXPECT_EQ(0, hd_go(NULL, pipe_writer, o));
+	EXPECT_EQ(0, hd_go(NULL, pipe_reader, o));
+}
+
+/* In the middle of something that lasts a second, none stands still. */
+static void expect_progress(struct others *o, void (*during)(uint64_t ns))
+{
+	struct { int yields, sleeps, sends, started, reads; } a;
+
+	a.yields = o->yields;
+	a.sleeps = o->sleeps;
+	a.sends = o->sends;
+	a.started = o->started;
+	a.reads = o->reads;
+	during(SEC);
+	EXPECT_GT(o->yields - a.yields, 0);
+	EXPECT_GT(o->sleeps - a.sleeps, 0);
+	EXPECT_GT(o->sends - a.sends, 0);
+	EXPECT_GT(o->started - a.started, 0);
+	EXPECT_GT(o->reads - a.reads, 0);
+	TH_LOG("meanwhile %d yields, %d sleeps, %d sends, %d starts, %d reads",
+	       o->yields - a.yields, o->sleeps - a.sleeps, o->sends - a.sends,
+	       o->started - a.started, o->reads - a.reads);
+}
+
+static void plain_sleep(uint64_t ns)
+{
+	struct timespec ts = { 0, 1000000 };
+	uint64_t end = hd_now() + ns;
+
+	/* one long one, and many short ones: each a chance to lose the processor */
+	usleep((useconds_t)(ns / 1000 * 2 / 3));
+	while (hd_now() < end)
+		nanosleep(&ts, NULL);
+}
+
+static void *write_late(void *arg)
+{
+	usleep(1000000);
+	EXPECT_EQ(1, write(*(int *)arg, "x", 1));
+	return NULL;
+}
+
+static void plain_read(uint64_t ns)
+{
+	int fds[2];
+	pthread_t t;
+	char c;
+
+	EXPECT_EQ(0, pipe2(fds, O_CLOEXEC));
+	EXPECT_EQ(0, pthread_create(&t, NULL, write_late, &fds[1]));
+	EXPECT_EQ(1, read(fds[0], &c, 1));
+	EXPECT_EQ(0, pthread_join(t, NULL));
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void bracketed(uint64_t ns)
+{
+	struct hd_stats a = { .size = sizeof(a) }, b = a;
+
+	EXPECT_EQ(0, hd_stats(&a));
+	hd_block_begin();
+	usleep((useconds_t)(ns / 1000));
+	hd_block_end();
+	EXPECT_EQ(0, hd_stats(&b));
+	EXPECT_GT(b.handoffs, a.handoffs);
+}
+
+static int during_main(void *arg)
+{
+	void (*during)(uint64_t ns) = arg;
+	static struct others o;
+	struct hd_stats st = { .size = sizeof(st) };
+
+	start_others(&o);
+	hd_sleep(5 * MS);
+	expect_progress(&o, during);
+	o.stop = true;
+	EXPECT_EQ(0, hd_stats(&st));
+	if (during != bracketed && hd_procs() == 1) {
+		EXPECT_GT(st.retakes, 0);
+	}
+	return 0;
+}
+
+TEST_F(monitor, a_hog_starves_nobody)
+{
+	EXPECT_EQ(0, run_opt(during_main, burn, variant->procs, 0));
+}
+
+TEST_F(monitor, a_plain_sleep_blocks_nobody)
+{
+	EXPECT_EQ(0, run_opt(during_main, plain_sleep, variant->procs, 0));
+}
+
+TEST_F(monitor, a_plain_read_blocks_nobody)
+{
+	EXPECT_EQ(0, run_opt(during_main, plain_read, variant->procs, 0));
+}
+
+TEST_F(monitor, a_bracket_gives_the_processor)
+{
+	EXPECT_EQ(0, run_opt(during_main, bracketed, variant->procs, 0));
+}
+
+/* As many hogs as processors, and one more. */
+static void *hog(void *arg)
+{
+	burn(300 * MS);
+	return NULL;
+}
+
+static int hogs_main(void *arg)
+{
+	static struct others o;
+	struct hd_fiber *f[9];
+	int n = (int)hd_procs() + 1;
+
+	n = n > 4 ? 4 : n;
+	start_others(&o);
+	for (int i = 0; i < n; i++)
+		EXPECT_EQ(0, hd_go(&f[i], hog, NULL));
+	expect_progress(&o, burn);
+	for (int i = 0; i < n; i++)
+		EXPECT_EQ(0, hd_join(f[i], NULL));
+	o.stop = true;
+	return 0;
+}
+
+TEST_F(monitor, several_hogs)
+{
+	EXPECT_EQ(0, run_opt(hogs_main, NULL, variant->procs, 0));
+}
+
+/* Locked hogs, and a hog on a foreign thread. */
+static void *locked_hog(void *arg)
+{
+	pid_t t;
+
+	hd_lock_thread();
+	t = tid();
+	burn(200 * MS);
+	hd_yield();
+	EXPECT_EQ(t, tid());
+	return NULL;
+}
+
+static void *foreign_hog(void *arg)
+{
+	EXPECT_EQ(0, hd_call(hog, NULL, NULL));
+	return NULL;
+}
+
+static int odd_hogs_main(void *arg)
+{
+	static struct others o;
+	struct hd_fiber *f[2];
+	pthread_t t;
+
+	start_others(&o);
+	for (int i = 0; i < 2; i++)
+		EXPECT_EQ(0, hd_go(&f[i], locked_hog, NULL));
+	EXPECT_EQ(0, pthread_create(&t, NULL, foreign_hog, NULL));
+	expect_progress(&o, burn);
+	for (int i = 0; i < 2; i++)
+		EXPECT_EQ(0, hd_join(f[i], NULL));
+	hd_block_begin();
+	EXPECT_EQ(0, pthread_join(t, NULL));
+	hd_block_end();
+	o.stop = true;
+	return 0;
+}
+
+TEST_F(monitor, locked_and_foreign_hogs)
+{
+	EXPECT_EQ(0, run_opt(odd_hogs_main, NULL, variant->procs, 0));
+}
+
+/* The bracket's rules: nested calls into the runtime take a processor again. */
+static int bracket_main(void *arg)
+{
+	for (int i = 0; i < scaled(2000); i++) {
+		hd_block_begin();
+		if (i & 1)
+			sched_yield();
+		if (i % 3 == 0)
+			hd_yield();		/* has a processor from here on */
+		if (i % 5 == 0)
+			hd_block_begin();	/* gives it away again */
+		hd_block_end();
+		hd_block_end();			/* one too many does nothing */
+	}
+	return 0;
+}
+
+static void *bracket_fiber(void *arg)
+{
+	bracket_main(NULL);
+	return NULL;
+}
+
+static int brackets_main(void *arg)
+{
+	for (int i = 0; i < 4; i++)
+		EXPECT_EQ(0, hd_go(NULL, bracket_fiber, NULL));
+	return bracket_main(NULL);
+}
+
+TEST_F(monitor, brackets)
+{
+	EXPECT_EQ(0, run_opt(brackets_main, NULL, variant->procs, 0));
+}
+
+/* The processor of a fiber that lost it many times is never lost to the rest. */
+static void *lose_often(void *arg)
+{
+	for (int i = 0; i < scaled(20); i++) {
+		burn(12 * MS);
+		hd_yield();
+	}
+	return NULL;
+}
+
+static int lose_main(void *arg)
+{
+	atomic_int n = 0;
+	struct hd_fiber *f[3];
+
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(0, hd_go(&f[i], lose_often, &n));
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(0, hd_join(f[i], NULL));
+	return 0;
+}
+
+TEST_F(monitor, retaken_again_and_again)
+{
+	EXPECT_EQ(0, run_opt(lose_main, NULL, variant->procs, 0));
+}
+
+TEST_HARNESS_MAIN
