@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 /* heddle/io.h */
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <poll.h>
 #include <unistd.h>
@@ -107,11 +108,10 @@ static int by_ring_until(void (*prep)(struct io_uring_sqe *, void *), void *arg,
 	return err ? err : res;
 }
 
-static ssize_t rw_blocking(struct rw *a, bool write)
+static ssize_t rw_plain(struct rw *a, bool write)
 {
 	ssize_t n;
 
-	hd_block_begin();
 	do {
 		if (a->off < 0)
 			n = write ? syscall(SYS_write, a->fd, a->buf, a->len) :
@@ -122,8 +122,25 @@ static ssize_t rw_blocking(struct rw *a, bool write)
 		if (n < 0)
 			n = -errno;	/* before the thread may change below us */
 	} while (n == -EINTR);
+	return n;
+}
+
+static ssize_t rw_blocking(struct rw *a, bool write)
+{
+	ssize_t n;
+
+	hd_block_begin();
+	n = rw_plain(a, write);
 	hd_block_end();
 	return n;
+}
+
+/* Where the ring does something else than the system call: it waits, or ignores the offset. */
+static bool ring_differs(int fd, int64_t off)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags < 0 || flags & O_NONBLOCK || (off >= 0 && lseek(fd, 0, SEEK_CUR) < 0);
 }
 
 static ssize_t rw(int fd, void *buf, size_t len, int64_t off, bool write)
@@ -133,9 +150,8 @@ static ssize_t rw(int fd, void *buf, size_t len, int64_t off, bool write)
 
 	if (!hd_poll_has_uring() || !hd_self())
 		return rw_blocking(&a, write);
-	/* the ring would ignore the offset where there is none to have */
-	if (off >= 0 && lseek(fd, 0, SEEK_CUR) < 0)
-		return -errno;
+	if (ring_differs(fd, off))
+		return rw_plain(&a, write);	/* an answer at once, or an error */
 	if (!hd_enter())
 		return -EPERM;
 	n = by_ring(write ? prep_write : prep_read, &a, buf);
