@@ -60,7 +60,8 @@ stretch() { # stretch TARGET
 export BASE_DIR=$PWD
 # tests do less where all is slow
 [ "$factor" = 1 ] || export VM=1
-# an emulator has no clone3, and runs no second program of its kind
+# for tests to skip by: under an emulator, executing a second program for the
+# same machine answers ENOEXEC
 [ -z "${TEST_WRAPPER:-}" ] || export HEDDLE_EMULATED=1
 status=1
 for target in $(cut -d: -f1 "$OUT/list" | uniq); do
