@@ -145,10 +145,15 @@ struct hd_fiber *hd_proc_pop(struct hd_proc *p)
 		return f;
 	}
 	p->next_streak = 0;
-	/* started and never-run fibers take turns, so neither starves the other */
-	f = tick & 1 ? pop_ring(p) : pop_fresh(p);
+	/*
+	 * Started and never-run fibers take turns, so neither starves the other.
+	 * Turns of their own, not the tick's: who starts a fiber and waits for
+	 * it uses two ticks, of which the ring's would always be `next`'s.
+	 */
+	p->ring_turn = !p->ring_turn;
+	f = p->ring_turn ? pop_ring(p) : pop_fresh(p);
 	if (!f)
-		f = tick & 1 ? pop_fresh(p) : pop_ring(p);
+		f = p->ring_turn ? pop_fresh(p) : pop_ring(p);
 	return f ? f : pop_next(p);
 }
 

@@ -28,6 +28,7 @@ struct hd_proc {
 	uint32_t id;
 	struct hd_machine *m;		/* its holder; NULL: idle */
 	uint32_t next_streak;
+	bool ring_turn;
 	uint32_t fresh_tick;
 	uint32_t rng;
 	struct hd_fiber *free_fibers;
