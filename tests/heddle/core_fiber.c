@@ -446,6 +446,30 @@ TEST_F(fiber, yield_is_fair)
 	EXPECT_EQ(0, run_opt(yield_main, NULL, variant->procs, 0));
 }
 
+/* One that starts a fiber and waits for it, again and again, leaves the others their turns. */
+static int start_and_join_main(void *arg)
+{
+	uint64_t end = hd_now() + 10 * SEC;
+	atomic_int mine = 0;
+	struct hd_fiber *f;
+
+	EXPECT_EQ(0, hd_go(NULL, turner, &mine));
+	hd_yield();
+	while (mine < 100 && hd_now() < end) {
+		EXPECT_EQ(0, hd_go(&f, twice, NULL));
+		EXPECT_EQ(0, hd_join(f, NULL));
+	}
+	stop_turning = true;
+	EXPECT_GE(mine, 100);
+	return 0;
+}
+
+TEST_F(fiber, start_and_join_starves_nobody)
+{
+	stop_turning = false;
+	EXPECT_EQ(0, run_opt(start_and_join_main, NULL, variant->procs, 0));
+}
+
 static void *sleeper(void *arg)
 {
 	uint64_t ns = (uintptr_t)arg, begin = hd_now(), slept;
