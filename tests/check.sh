@@ -33,6 +33,16 @@ limit() { # limit STAGE: seconds
 	esac
 }
 
+# Where all is slow, what depends on the place: kernel, module, processor.  The
+# whole suite runs on the host here, and everywhere in make soak.
+picked() { # picked PLACE
+	case $1 in
+	6.*) echo 'kmod_*' 'spawn_*' 'state_*' core_sync rig_smoke ;;
+	aarch64) echo core_sync state_publish rig_smoke ;;
+	*) echo kmod_abi kmod_clone kmod_execlock kmod_spawn kmod_state spawn_basic ;;
+	esac
+}
+
 # --- one stage: prints KTAP, or "skip: reason" as its last line ---------------
 n=0
 check() { # check NAME COMMAND...: one test line for one command
@@ -110,7 +120,7 @@ stage_aarch64() {
 	check "library builds" make lib-aarch64 || return
 	tests_for CROSS=aarch64 || return
 	# shellcheck disable=SC2086
-	TEST_WRAPPER=qemu-aarch64-static tests/run.sh "$O/tests-aarch64" ${TESTS:-}
+	TEST_WRAPPER=qemu-aarch64-static tests/run.sh "$O/tests-aarch64" ${TESTS:-$(picked aarch64)}
 }
 
 stage_docs() {
@@ -132,7 +142,7 @@ stage_vm() {
 	tests_for || return
 	# shellcheck disable=SC2086
 	tests/vm/vm.sh -k "$k" -M heddle -m 2G -t $(($(limit "vm-$k") - 120)) -- \
-		tests/run.sh "$O/tests" ${TESTS:-} 2>"$LOGS/vm-$k.err"
+		tests/run.sh "$O/tests" ${TESTS:-$(picked "$k")} 2>"$LOGS/vm-$k.err"
 	status=$?
 	sed 's/^/# /' "$LOGS/vm-$k.err"
 	check "kernel $k found no fault, and the module unloads" \

@@ -166,12 +166,19 @@ if [ -n "$shell" ]; then
 	stty "$tty_state"
 	tty_state=
 else
-	# in the background, so that a signal to this script ends the guest at once
-	timeout --foreground -k 5 "$limit" "$QEMU" "${args[@]}" </dev/null &
-	qemu_pid=$!
-	wait "$qemu_pid"
-	status=$?
-	qemu_pid=
+	# QEMU itself aborts now and then under load (seen: iotlb_to_section, one boot
+	# in some hundred).  Before the command began that is nobody's result.
+	for try in 1 2 3; do
+		# in the background, so that a signal to this script ends the guest at once
+		timeout --foreground -k 5 "$limit" "$QEMU" "${args[@]}" </dev/null &
+		qemu_pid=$!
+		wait "$qemu_pid"
+		status=$?
+		qemu_pid=
+		case $status in 134|139) ;; *) break ;; esac
+		! grep -q '^init: ready' "$console" || break
+		say "$QEMU died of signal $((status - 128)) before the command; attempt $try of 3"
+	done
 fi
 
 # --- the verdict -------------------------------------------------------------
