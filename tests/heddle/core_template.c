@@ -98,7 +98,7 @@ TEST_F(template, has_the_state_at_hd_run)
 
 	if (geteuid())
 		SKIP(return, "needs root");
-	for (int i = 0; i < scaled(20); i++) {
+	for (int i = 0; i < scaled(10); i++) {
 		in_process(&o, unusual, &procs, 15);
 		EXPECT_TRUE(EXITED(&o, 0));
 		if (!EXITED(&o, 0))
@@ -405,7 +405,7 @@ TEST_F(template, no_threads_allowed)
 
 	if (geteuid())
 		SKIP(return, "needs root");
-	for (int i = 0; i < scaled(10); i++) {
+	for (int i = 0; i < scaled(5); i++) {
 		in_process(&o, starved, &procs, 20);
 		EXPECT_TRUE(EXITED(&o, 0));
 		if (!EXITED(&o, 0))

@@ -270,7 +270,7 @@ static void add(void *arg)
 static int thousand_main(void *arg)
 {
 	struct hd_stats st = { .size = sizeof(st) };
-	int n = scaled(hd_procs() > 2 ? 300 : 1000), count = 0;
+	int n = scaled(hd_procs() > 2 ? 150 : 1000), count = 0;
 
 	done = false;
 	for (uintptr_t i = 0; i < 6; i++)
@@ -393,7 +393,7 @@ static int race(void *arg)
 
 TEST_F(world, first_locks_while_it_stops)
 {
-	for (int i = 0; i < scaled(100); i++) {
+	for (int i = 0; i < scaled(50); i++) {
 		struct outcome o;
 		unsigned int procs = variant->procs;
 
