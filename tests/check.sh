@@ -39,7 +39,7 @@ picked() { # picked PLACE
 	case $1 in
 	6.*) echo 'kmod_*' 'spawn_*' 'state_*' core_sync rig_smoke ;;
 	aarch64) echo core_sync state_publish rig_smoke ;;
-	*) echo kmod_abi kmod_clone kmod_execlock kmod_spawn kmod_state spawn_basic ;;
+	*) echo kmod_abi kmod_clone kmod_execlock kmod_spawn kmod_state ;;
 	esac
 }
 
