@@ -134,7 +134,8 @@ stage_vm() {
 	local k=$1 status
 	case $k in
 	6.*) ;;
-	*) "$TOP/tests/vm/kernel.sh" --list | grep -qx "$k" ||
+	*) # not through a pipe: grep would leave before the list has been written
+		grep -qx "$k" <<<"$("$TOP/tests/vm/kernel.sh" --list)" ||
 		{ echo "skip: DEBUG_KERNELS names no folder with k612-$k.tar.zst"; return; } ;;
 	esac
 	check "library and tools build" make lib tools || return
@@ -163,8 +164,17 @@ if [ "${1:-}" = --stage ]; then
 	exit
 fi
 
+# what .ci/run shows of a stage that failed: its summary, what failed parts said
+failures() { # failures STAGE SUMMARY
+	echo "== $1"
+	sed '/^FAILED/!{/^  /!d}' <<<"$2"
+	grep -aE -B12 '^(# )*not ok |ASSERT|EXPECT|Expected|BUG:|WARNING:' "$LOGS/$1.log" |
+		grep -avE '^(# )*(ok |RUN|.* OK )|# SKIP' | tail -n 60 | cut -c 1-200
+}
+
 # --- all of them --------------------------------------------------------------
 mkdir -p "$LOGS" || exit 1
+: >"$LOGS/failures"
 if [ -n "${KERNEL:-}" ]; then
 	STAGES="$(tr ' ' '\n' <<<"$STAGES" | grep -v ^vm- | tr '\n' ' ')vm-$KERNEL"
 fi
@@ -190,8 +200,9 @@ for s in $STAGES; do
 	# a stage that says nothing, or fails and does not say why, has failed
 	if [ $((p + f + k)) = 0 ]; then
 		f=1
-		tail -n 5 "$log"
+		tail -n 5 "$log" | tee -a "$LOGS/failures"
 	fi
+	[ "$f" = 0 ] || failures "$s" "$summary" >>"$LOGS/failures"
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + k))
 	head -n -1 <<<"$summary"
 	echo "$s: $p passed, $f failed, $k skipped ($((SECONDS - start)) s, ${log#"$TOP"/})"

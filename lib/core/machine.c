@@ -18,6 +18,7 @@
 #include "core/sched.h"
 #include "core/template.h"
 #include "ground/device.h"
+#include "ground/keys.h"
 #include "ground/segment.h"
 
 #define relaxed memory_order_relaxed
@@ -41,6 +42,7 @@ void hd_machine_forget(void)
 
 int hd_machine_init(void)
 {
+	hd_keys_init();
 	hd_fence_entry = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0;
 	return 0;
 }
@@ -174,6 +176,7 @@ struct hd_machine *hd_machine_alloc(enum hd_role role)
 	m->status = hd_status_machine(m->index);
 	if (!m->status)
 		m->status = &m->own_status;
+	snprintf(m->name, sizeof(m->name), "hd-m%u", m->index);
 	m->status->role = role;
 	m->slot->retake = HD_RETAKE_LOST;
 	m->all = hd_rt.all;
@@ -383,15 +386,14 @@ static void renew_identity(struct hd_machine *m)
 
 static void begin(struct hd_machine *m)
 {
-	char name[16];
-
 	__atomic_store_n(&m->slot->in_runtime, 1, __ATOMIC_RELAXED);
-	m->slot->tid = (int32_t)syscall(SYS_gettid);
+	/* the kernel has put it there already, for glibc */
+	m->slot->tid = m->blank.tid_word ? (int32_t)atomic_load_explicit(m->blank.tid_word, relaxed) :
+		       (int32_t)syscall(SYS_gettid);
 	m->status->tid = m->slot->tid;
 	m->status->born_ns = hd_clock();
 	m->status->starts++;
-	snprintf(name, sizeof(name), "hd-m%u", m->index);
-	prctl(PR_SET_NAME, name);
+	prctl(PR_SET_NAME, m->name);
 	pthread_sigmask(SIG_SETMASK, &hd_rt.sigmask, NULL);
 	hd_count(&hd_rt.count.machines);
 }
@@ -435,20 +437,6 @@ static void leave_as_blank(struct hd_machine *m)
 	renew_identity(m);
 }
 
-/*
- * Has the thread a value under some pthread key?  Then it has to end as a
- * pthread, so that the key's destructor runs: who set the value has been
- * promised that.  (Plain thread-local variables are not looked at; they are
- * the machine's, and any fiber's that runs there.)
- */
-static bool has_specific(void)
-{
-	for (unsigned int k = 0; k < PTHREAD_KEYS_MAX; k++)
-		if (pthread_getspecific(k))
-			return true;
-	return false;
-}
-
 void *hd_machine_thread(void *machine)
 {
 	struct hd_machine *m = machine;
@@ -470,8 +458,14 @@ void *hd_machine_thread(void *machine)
 		} else {
 			end(m);		/* made in advance, as a blank */
 		}
-		if (!m->blank.tid_word || has_specific()) {
-			/* no blank: the pthread ends, and m gets another when it is needed */
+		/*
+		 * Who set a value under a pthread key has been promised its
+		 * destructor: that thread ends as a pthread, not as a blank, and m
+		 * gets another when it is needed.  (Plain thread-local variables are
+		 * not looked at; they are the machine's, and any fiber's that runs
+		 * there.)
+		 */
+		if (!m->blank.tid_word || hd_keys_any()) {
 			m->dirty = false;
 			m->cur = NULL;
 			hd_tls_machine = NULL;

@@ -87,6 +87,7 @@ struct hd_machine {
 	struct hd_machine *all;		/* all machines, never unlinked while running */
 
 	uint32_t index;
+	char name[16];			/* of its thread: hd-m<index> */
 	pthread_t thread;
 	struct hd_blank blank;
 	struct hd_fiber *foreign;	/* extra: its fiber, kept between calls */
