@@ -56,6 +56,7 @@ struct hd_ctx {
 	struct list_head requests;	/* hd_request.node, unclaimed; lock */
 	struct list_head results;	/* hd_spawn.node, to be read; lock */
 	unsigned int parked;		/* lock */
+	unsigned int arrivals;		/* lock: of templates, ever */
 	unsigned int nr_requests;	/* on requests; lock */
 	unsigned int nr_spawns;		/* asynchronous, in flight or unread; lock */
 

@@ -229,6 +229,7 @@ static struct hd_template *hd_template_enter(struct hd_ctx *ctx, u64 flags)
 out:
 	new->state = HD_BUSY;
 	ctx->parked++;
+	ctx->arrivals++;
 	spin_unlock(&ctx->lock);
 	if (t)
 		hd_template_free(t);
@@ -429,13 +430,17 @@ static bool hd_request_withdraw(struct hd_ctx *ctx, struct hd_request *req)
 }
 
 /* Is anybody there who may serve @req, at once or after the signal it takes? */
-static bool hd_request_has_server(struct hd_ctx *ctx, struct hd_request *req, int *away)
+static bool hd_request_has_server(struct hd_ctx *ctx, struct hd_request *req, int *away,
+				  unsigned int *arrivals)
 {
 	struct hd_template *t;
-	bool here = false;
 	LIST_HEAD(dead);
+	bool here;
 
 	spin_lock(&ctx->lock);
+	/* One that signals keep from staying is missed by every look, and yet serves. */
+	here = *arrivals != ctx->arrivals;
+	*arrivals = ctx->arrivals;
 	hd_templates_reap(ctx, &dead);
 	list_for_each_entry(t, &ctx->templates, node)
 		if (t->state != HD_AWAY && !t->released && hd_may_serve(t, &req->bounds))
@@ -448,6 +453,7 @@ static bool hd_request_has_server(struct hd_ctx *ctx, struct hd_request *req, in
 
 static int hd_request_wait(struct hd_ctx *ctx, struct hd_request *req)
 {
+	unsigned int arrivals = READ_ONCE(ctx->arrivals);
 	int away = 0;
 	long left;
 
@@ -466,7 +472,7 @@ static int hd_request_wait(struct hd_ctx *ctx, struct hd_request *req)
 		case HD_QUEUED:
 			if (left < 0 && hd_request_withdraw(ctx, req))
 				return left;
-			if (!left && !hd_request_has_server(ctx, req, &away) &&
+			if (!left && !hd_request_has_server(ctx, req, &away, &arrivals) &&
 			    hd_request_withdraw(ctx, req))
 				return -EOWNERDEAD;
 		}
