@@ -116,6 +116,7 @@ void hd_spawn_drain(void);
 /* state.c */
 long hd_ioctl_state(struct hd_ctx *ctx, void *arg, void __user *uarg);
 void hd_state_init(void);
+u64 hd_cred_id(const struct cred *cred);
 
 /* As wait_event_killable(), but does not hold up a suspend. */
 #define hd_wait_killable(wq, cond) ({					\

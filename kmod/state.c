@@ -44,18 +44,85 @@ struct hd_view {
 	struct heddle_state st;
 	const void *fs;
 	const void *files;
-	const void *cred;
 };
 
 static_assert(HEDDLE_ATTR_MAX <= 64);
 static_assert(sizeof(kernel_cap_t) == sizeof(u64));
 
-/* Makes of a cred's address a name that tells nothing about the address. */
+/* Makes of what credentials are a name that tells nothing about it. */
 static siphash_key_t hd_cred_key;
 
 void __init hd_state_init(void)
 {
 	get_random_bytes(&hd_cred_key, sizeof(hd_cred_key));
+}
+
+/*
+ * What hangs on credentials for LSMs: labels, a Landlock domain.  Nobody but
+ * them can read it, but what is the same byte for byte is the same.  The size
+ * is the slab's, which may be more than what was asked for; the rest is zero, or
+ * at worst makes equals differ.
+ */
+static u64 hd_cred_blob(const struct cred *cred)
+{
+	u64 id = 0;
+#ifdef CONFIG_SECURITY
+	const unsigned long *word = cred->security;
+	size_t n = word ? ksize(word) / sizeof(*word) : 0;
+
+	while (n--)
+		id = siphash_2u64(id, READ_ONCE_NOCHECK(word[n]), &hd_cred_key);
+#endif
+	return id;
+}
+
+/*
+ * A number that is equal for equal credentials.  Not for the same struct only:
+ * after glibc's setuid(), which has every thread call it, and after
+ * hd_all_threads() each thread has a struct of its own.  What has no value that
+ * could be compared (keys, namespaces, users) is compared by address.
+ */
+u64 hd_cred_id(const struct cred *cred)
+{
+	const struct group_info *gi = cred->group_info;
+	struct {
+		kuid_t uid[4];
+		kgid_t gid[4];
+		kernel_cap_t caps[5];
+		u64 securebits;
+		const void *object[7];
+		u64 jit_keyring, groups, blob;
+	} v;
+
+	memset(&v, 0, sizeof(v));
+	v.uid[0] = cred->uid;
+	v.uid[1] = cred->euid;
+	v.uid[2] = cred->suid;
+	v.uid[3] = cred->fsuid;
+	v.gid[0] = cred->gid;
+	v.gid[1] = cred->egid;
+	v.gid[2] = cred->sgid;
+	v.gid[3] = cred->fsgid;
+	v.caps[0] = cred->cap_inheritable;
+	v.caps[1] = cred->cap_permitted;
+	v.caps[2] = cred->cap_effective;
+	v.caps[3] = cred->cap_bset;
+	v.caps[4] = cred->cap_ambient;
+	v.securebits = cred->securebits;
+	v.object[0] = cred->user;
+	v.object[1] = cred->user_ns;
+	v.object[2] = cred->ucounts;
+#ifdef CONFIG_KEYS
+	v.object[3] = cred->session_keyring;
+	v.object[4] = cred->process_keyring;
+	v.object[5] = cred->thread_keyring;
+	v.object[6] = cred->request_key_auth;
+	v.jit_keyring = cred->jit_keyring;
+#endif
+	/* the kernel keeps them sorted */
+	v.groups = siphash(gi->gid, gi->ngroups * sizeof(*gi->gid), &hd_cred_key);
+	v.blob = hd_cred_blob(cred);
+	return siphash(&v, sizeof(v), &hd_cred_key);
 }
 
 static int hd_cmp_u32(const void *a, const void *b)
@@ -110,10 +177,9 @@ static void hd_state_ids(struct heddle_state *st, const struct cred *cred)
 	st->gid[3] = from_kgid_munged(ns, cred->fsgid);
 }
 
-static void hd_state_cred(struct hd_view *v, struct task_struct *task)
+static void hd_state_cred(struct heddle_state *st, struct task_struct *task)
 {
 	const struct cred *cred = get_task_cred(task);
-	struct heddle_state *st = &v->st;
 
 	hd_state_ids(st, cred);
 	if (hd_state_groups(st, cred))
@@ -133,8 +199,7 @@ static void hd_state_cred(struct hd_view *v, struct task_struct *task)
 	st->thread_keyring = cred->thread_keyring ? cred->thread_keyring->serial : 0;
 	st->valid |= HD_BIT(KEYRINGS);
 #endif
-	st->cred_id = siphash_1u64((u64)(uintptr_t)cred, &hd_cred_key);
-	v->cred = cred;
+	st->cred_id = hd_cred_id(cred);
 	put_cred(cred);
 }
 
@@ -306,7 +371,7 @@ static void hd_state_misc(struct heddle_state *st, struct task_struct *task)
 static void hd_view_read(struct hd_view *v, struct task_struct *task)
 {
 	v->st.tid = task_pid_vnr(task);
-	hd_state_cred(v, task);
+	hd_state_cred(&v->st, task);
 	hd_state_confinement(&v->st, task);
 	hd_state_files(v, task);
 	hd_state_namespaces(&v->st, task);
@@ -323,7 +388,7 @@ static void hd_view_read(struct hd_view *v, struct task_struct *task)
 		offsetofend(struct heddle_state, last) - offsetof(struct heddle_state, first), \
 	}
 
-/* Where each attribute's value is.  FS, FILES and CRED are pointers, below. */
+/* Where each attribute's value is.  FS and FILES are pointers, below. */
 static const struct {
 	u16 offset, size;
 } hd_fields[HEDDLE_ATTR_MAX] = {
@@ -357,6 +422,7 @@ static const struct {
 	HD_FIELDS(KEYRINGS, session_keyring, thread_keyring),
 	HD_FIELDS(PDEATHSIG, pdeathsig, pdeathsig),
 	HD_FIELDS(TRAPS, traps, traps),
+	HD_FIELDS(CRED, cred_id, cred_id),
 };
 
 static u64 hd_view_differs(const struct hd_view *a, const struct hd_view *b)
@@ -372,8 +438,6 @@ static u64 hd_view_differs(const struct hd_view *a, const struct hd_view *b)
 		differs |= HD_BIT(FS);
 	if (a->files != b->files)
 		differs |= HD_BIT(FILES);
-	if (a->cred != b->cred)
-		differs |= HD_BIT(CRED);
 	return differs & a->st.valid & b->st.valid;
 }
 

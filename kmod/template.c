@@ -40,7 +40,7 @@
 
 /* What a thread may be confined by. */
 struct hd_bounds {
-	const struct cred *cred;
+	u64 cred_id;			/* of its credentials, as a value */
 	struct path root;
 	void *filter;			/* compared, never followed */
 	void *css_set;			/* the same */
@@ -71,7 +71,7 @@ struct hd_request {
 
 static void hd_bounds_get(struct hd_bounds *b)
 {
-	b->cred = get_current_cred();
+	b->cred_id = hd_cred_id(current_cred());
 	get_fs_root(current->fs, &b->root);
 #ifdef CONFIG_SECCOMP
 	b->seccomp = current->seccomp.mode;
@@ -88,14 +88,12 @@ static void hd_bounds_get(struct hd_bounds *b)
 static void hd_bounds_put(struct hd_bounds *b)
 {
 	path_put(&b->root);
-	put_cred(b->cred);
 }
 
 /*
- * May @t clone for a requester with bounds @r?  Threads share one struct cred
- * until one of them changes something, Landlock and LSM labels included, which
- * cannot be compared otherwise: only the same cred counts as no confinement.
- * The pid namespace cannot differ inside a thread group.
+ * May @t clone for a requester with bounds @r?  Only equal credentials count as
+ * no confinement, keyrings, Landlock and LSM labels included (hd_cred_id).  The
+ * pid namespace cannot differ inside a thread group.
  */
 static bool hd_may_serve(const struct hd_template *t, const struct hd_bounds *r)
 {
@@ -103,7 +101,7 @@ static bool hd_may_serve(const struct hd_template *t, const struct hd_bounds *r)
 
 	if (t->flags & HEDDLE_TEMPLATE_SERVE_CONFINED)
 		return true;
-	return r->cred == b->cred && path_equal(&r->root, &b->root) &&
+	return r->cred_id == b->cred_id && path_equal(&r->root, &b->root) &&
 	       r->css_set == b->css_set &&
 	       (!r->seccomp || (r->seccomp == b->seccomp && r->filter == b->filter)) &&
 	       (!r->no_new_privs || b->no_new_privs);

@@ -4,6 +4,7 @@
 #include "kmod_common.h"
 
 #include <linux/filter.h>
+#include <linux/landlock.h>
 #include <linux/seccomp.h>
 
 FIXTURE(clone) {
@@ -141,6 +142,20 @@ struct dirty_arg {
 	struct child_view view;
 };
 
+/* A Landlock domain: seen in nothing but what hangs on the credentials. */
+static int landlock(void)
+{
+	const struct landlock_ruleset_attr attr = {
+		.handled_access_fs = LANDLOCK_ACCESS_FS_MAKE_SOCK,
+	};
+	int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+	int err = fd < 0 || syscall(SYS_landlock_restrict_self, fd, 0) ? errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
 static void *dirty_requester(void *arg)
 {
 	struct dirty_arg *d = arg;
@@ -159,6 +174,13 @@ static void *dirty_requester(void *arg)
 		break;
 	case 3:
 		d->err = unshare(CLONE_FS) || chroot("/proc") ? errno : 0;
+		break;
+	case 4:		/* credentials of its own, and equal */
+		syscall(SYS_setfsuid, 65534);
+		d->err = syscall(SYS_setfsuid, 0) == 65534 ? 0 : EINVAL;
+		break;
+	case 5:
+		d->err = landlock();
 		break;
 	}
 	if (d->err)
@@ -207,6 +229,7 @@ TEST_F(clone, child_of_a_dirty_requester_is_clean)
 TEST_F(clone, confined_requesters_are_refused)
 {
 	struct child_view v;
+	int err;
 
 	if (getuid())
 		SKIP(return, "needs root");
@@ -219,6 +242,13 @@ TEST_F(clone, confined_requesters_are_refused)
 	EXPECT_EQ(EPERM, run_dirty(self->fd, 2, &v));
 	EXPECT_EQ(EPERM, run_dirty(self->fd, 3, &v));
 	EXPECT_EQ(0, v.done);
+	EXPECT_EQ(0, run_dirty(self->fd, 4, &v));
+	EXPECT_EQ(1, v.done);
+	err = run_dirty(self->fd, 5, &v);
+	if (err == EOPNOTSUPP || err == ENOSYS)
+		TH_LOG("no Landlock here");
+	else
+		EXPECT_EQ(EPERM, err);
 	kmod_template_stop(&self->t);
 }
 

@@ -17,7 +17,7 @@
 
 #define BIT(attr)	(1ULL << HEDDLE_ATTR_##attr)
 
-/* Changes of credentials make another struct cred, whatever they change. */
+/* All of a thread's credentials together. */
 #define CRED		BIT(CRED)
 
 static long arch_prctl(int code, unsigned long arg)
@@ -324,6 +324,48 @@ TEST_F(state, cred_id_is_a_name_not_an_address)
 	pthread_join(thr, NULL);
 	if (w.ready == 1)
 		EXPECT_NE(a.cred_id, b.cred_id);
+}
+
+/* There and back: a struct cred of its own, equal to the others'. */
+static bool do_fsuid_and_back(void)
+{
+	syscall(SYS_setfsuid, 4321);
+	return syscall(SYS_setfsuid, 0) == 4321;
+}
+
+static bool do_groups_again(void)
+{
+	gid_t g[64];
+	int n = getgroups(64, g);
+
+	return n >= 0 && !syscall(SYS_setgroups, n, g);
+}
+
+TEST_F(state, equal_credentials_are_no_difference)
+{
+	static const struct dirt same[] = {
+		{ "fsuid and back", do_fsuid_and_back, 0, 0 },
+		{ "the same groups", do_groups_again, 0, 0 },
+	};
+	struct heddle_state a, st;
+	struct worker w;
+	pthread_t thr;
+	int i;
+
+	if (getuid())
+		SKIP(return, "needs root");
+	ASSERT_TRUE(kmod_template_start(&self->t, self->fd, 1));
+	ASSERT_EQ(0, get_state(self->fd, 0, &a));
+	for (i = 0; i < 2; i++) {
+		start(&w, &same[i], &thr);
+		ASSERT_EQ(0, get_state(self->fd, w.tid, &st));
+		w.go = 1;
+		pthread_join(thr, NULL);
+		EXPECT_EQ(1, w.ready);
+		EXPECT_EQ(0, st.differs);
+		EXPECT_EQ(a.cred_id, st.cred_id);
+	}
+	kmod_template_stop(&self->t);
 }
 
 TEST_F(state, arguments)

@@ -209,7 +209,7 @@ enum heddle_attr {
 	HEDDLE_ATTR_KEYRINGS,	/* session and thread keyring */
 	HEDDLE_ATTR_PDEATHSIG,
 	HEDDLE_ATTR_TRAPS,	/* TSC and CPUID faulting, speculation control */
-	HEDDLE_ATTR_CRED,	/* another struct cred than the template's: LSM, Landlock ... */
+	HEDDLE_ATTR_CRED,	/* any credential: those above, keys, LSM labels, Landlock ... */
 	HEDDLE_ATTR_MAX
 };
 
@@ -251,7 +251,7 @@ struct heddle_state {
 	__u32 pdeathsig;
 	__u32 traps;		/* bit 0 TSC, bit 1 CPUID, bit 2 SSB disabled */
 	__u32 reserved;
-	__u64 cred_id;		/* equal for two threads that share one struct cred */
+	__u64 cred_id;		/* equal for two threads with equal credentials */
 };
 
 /* The caller must be allowed to ptrace-read tid; threads of one group are. */
