@@ -18,13 +18,16 @@
  * The lock lives in own_page, but while a runtime uses the module in the
  * module's page, mapped at a place that is reserved once and never given back.
  * Who has taken the lock looks whether it still is the one in use, and tries
- * again if not; it is released where it was taken (`held`).  Futexes are
- * private: the module's page has no file mapping a shared one could be keyed
- * by, and all who sleep on it are threads of one process.
+ * again if not; it is released where it was taken (`held`).  What is mapped at
+ * the place changes only while nobody visits it: a count lost with a page would
+ * be subtracted from the next one.  Futexes are private: the module's page has
+ * no file mapping a shared one could be keyed by, and all who sleep on it are
+ * threads of one process.
  */
 static struct heddle_page own_page __attribute__((aligned(4096)));
 static _Atomic(struct heddle_page *) page = &own_page;
 static struct heddle_page *module_place;
+static _Atomic uint32_t module_visits;	/* threads that hold or try the lock there */
 static __thread struct heddle_page *held;
 
 typedef _Atomic uint64_t hd_word;
@@ -91,26 +94,76 @@ static void read_unlock(struct heddle_execlock *l)
 		hd_futex_wake(low(l), 1);
 }
 
-void hd_exec_read_lock(void)
+static void depart(const struct heddle_page *p)
+{
+	/*
+	 * release: our last access to the page comes before what is mapped there
+	 * next.  seq_cst, both: either we see the change, or wait_for_visitors
+	 * sees that we have gone.
+	 */
+	if (p != &own_page && atomic_fetch_sub(&module_visits, 1) == 1 &&
+	    atomic_load(&page) != p)
+		hd_futex_wake(&module_visits, 1);
+}
+
+/* The page in use, which stays mapped until depart(). */
+static struct heddle_page *visit(void)
 {
 	struct heddle_page *p;
 
 	for (;;) {
 		p = atomic_load(&page);
-		read_lock(&p->exec);
+		if (p == &own_page)
+			return p;
+		/* seq_cst, both: either we see the change or wait_for_visitors sees us */
+		atomic_fetch_add(&module_visits, 1);
+		if (p == atomic_load(&page))
+			return p;
+		depart(p);
+	}
+}
+
+static void wait_for_visitors(void)
+{
+	uint32_t n;
+
+	/* seq_cst: after the store to page (visit); acquire: pairs with depart */
+	while ((n = atomic_load(&module_visits)))
+		hd_futex_wait(&module_visits, n, 0);
+}
+
+static void lock(void (*take)(struct heddle_execlock *l), void (*give)(struct heddle_execlock *l))
+{
+	struct heddle_page *p;
+
+	for (;;) {
+		p = visit();
+		take(&p->exec);
 		if (p == atomic_load(&page))
 			break;
-		read_unlock(&p->exec);
+		give(&p->exec);
+		depart(p);
 	}
 	held = p;
 }
 
-void hd_exec_read_unlock(void)
+static void unlock(void (*give)(struct heddle_execlock *l))
 {
 	struct heddle_page *p = held;
 
 	held = NULL;
-	read_unlock(&p->exec);
+	give(&p->exec);
+	depart(p);
+}
+
+void hd_exec_read_lock(void)
+{
+	lock(read_lock, read_unlock);
+}
+
+void hd_exec_read_unlock(void)
+{
+	unlock(read_unlock);
 }
 
 /* Writers among themselves: 0 free, 1 held, 2 held and waited for. */
@@ -175,24 +228,12 @@ static void write_unlock(struct heddle_execlock *l)
 
 void hd_exec_write_lock(void)
 {
-	struct heddle_page *p;
-
-	for (;;) {
-		p = atomic_load(&page);
-		write_lock(&p->exec);
-		if (p == atomic_load(&page))
-			break;
-		write_unlock(&p->exec);
-	}
-	held = p;
+	lock(write_lock, write_unlock);
 }
 
 void hd_exec_write_unlock(void)
 {
-	struct heddle_page *p = held;
-
-	held = NULL;
-	write_unlock(&p->exec);
+	unlock(write_unlock);
 }
 
 int hd_execve(const char *path, char *const argv[], char *const envp[])
@@ -222,6 +263,7 @@ static void renew_in_child(void)
 		map_anonymous(module_place);
 	memset(&own_page.exec, 0, sizeof(own_page.exec));
 	atomic_store(&page, &own_page);
+	atomic_store(&module_visits, 0);
 	held = NULL;
 }
 
@@ -268,6 +310,7 @@ void hd_page_close(void)
 	if (atomic_load(&page) == &own_page)
 		return;
 	change_page(&own_page);
-	/* the module can be unloaded; who still looks at the old place finds a free lock */
+	wait_for_visitors();
+	/* so that the module can be unloaded */
 	map_anonymous(module_place);
 }

@@ -119,6 +119,14 @@ static inline int count_tasks(void)
 	return count_dir("/proc/self/task");
 }
 
+/* Tasks left, once there are no more than n: a joined thread's is there a moment longer. */
+static inline int tasks_left(int n)
+{
+	for (int i = 0; i < 10000 && count_tasks() > n; i++)
+		usleep(1000);
+	return count_tasks();
+}
+
 static inline int count_fds(void)
 {
 	return count_dir("/proc/self/fd");

@@ -724,10 +724,7 @@ TEST_F(fiber, runs_again_and_leaves_nothing)
 			EXPECT_EQ(i, run_opt(busy_main, &i, variant->procs,
 					     i & 1 ? HD_OPT_NO_URING : 0));
 			EXPECT_EQ(0, hd_procs());
-			/* a joined thread's task is in /proc for a moment longer */
-			for (int k = 0; k < 1000 && count_tasks() > tasks; k++)
-				usleep(1000);
-			EXPECT_EQ(tasks, count_tasks());
+			EXPECT_EQ(tasks, tasks_left(tasks));
 			EXPECT_EQ(fds, count_fds());
 		}
 		maps[half] = count_maps();
