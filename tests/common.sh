@@ -9,6 +9,8 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 O=${O:-$TOP/build}
 case $O in /*) ;; *) O=$PWD/$O ;; esac
 SELF=$(basename "$0")
+# modprobe and depmod: an ordinary user's path has not these
+PATH=$PATH:/usr/sbin:/sbin
 
 say() { echo "$SELF: $*" >&2; }
 
