@@ -57,6 +57,7 @@ struct hd_ctx {
 	struct list_head results;	/* hd_spawn.node, to be read; lock */
 	unsigned int parked;		/* lock */
 	unsigned int arrivals;		/* lock: of templates, ever */
+	bool released;			/* lock: by RELEASE, once or more */
 	unsigned int nr_requests;	/* on requests; lock */
 	unsigned int nr_spawns;		/* asynchronous, in flight or unread; lock */
 

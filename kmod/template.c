@@ -35,6 +35,7 @@
 #define HD_AWAY_POLL	(HZ / 10 ?: 1)	/* how often a requester looks for dead templates */
 #define HD_AWAY_LIMIT	20		/* so many times in a row, then it gives up */
 
+#define HD_TEMPLATE_FLAGS	(HEDDLE_TEMPLATE_SERVE_CONFINED | HEDDLE_TEMPLATE_ONCE)
 #define HD_CLONE_FLAGS	(HEDDLE_CLONE_SETTLS | HEDDLE_CLONE_PARENT_SETTID |	\
 			 HEDDLE_CLONE_CHILD_CLEARTID)
 
@@ -228,6 +229,8 @@ out:
 	new->state = HD_BUSY;
 	ctx->parked++;
 	ctx->arrivals++;
+	if ((flags & HEDDLE_TEMPLATE_ONCE) && ctx->released)
+		new->released = true;
 	spin_unlock(&ctx->lock);
 	if (t)
 		hd_template_free(t);
@@ -322,7 +325,7 @@ long hd_ioctl_template(struct hd_ctx *ctx, void *arg, void __user *uarg)
 
 	if (!hd_has(HEDDLE_FEAT_CLONE))
 		return -EOPNOTSUPP;
-	if ((p->flags & ~HEDDLE_TEMPLATE_SERVE_CONFINED) ||
+	if ((p->flags & ~HD_TEMPLATE_FLAGS) ||
 	    p->reserved[0] || p->reserved[1] || p->reserved[2])
 		return -EINVAL;
 	t = hd_template_enter(ctx, p->flags);
@@ -345,6 +348,7 @@ long hd_ioctl_release(struct hd_ctx *ctx, void *arg, void __user *uarg)
 	struct hd_template *t;
 
 	spin_lock(&ctx->lock);
+	ctx->released = true;
 	list_for_each_entry(t, &ctx->templates, node) {
 		/* One that is away hears of it when it comes back. */
 		WRITE_ONCE(t->released, true);

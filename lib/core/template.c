@@ -201,7 +201,8 @@ static void *template_main(void *unused)
 
 static void *ktemplate_main(void *unused)
 {
-	struct heddle_template t = { 0 };
+	/* hd_template_stop may be earlier than we */
+	struct heddle_template t = { .flags = HEDDLE_TEMPLATE_ONCE };
 	long r;
 
 	(void)unused;

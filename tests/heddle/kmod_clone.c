@@ -487,6 +487,23 @@ TEST_F(clone, template_that_stays_away)
 	EXPECT_GT(15.0, r.took);
 }
 
+/* A runtime that ends at once releases its template before that has come here. */
+TEST_F(clone, release_before_the_template)
+{
+	self->t.flags = HEDDLE_TEMPLATE_ONCE;
+	ASSERT_EQ(0, ioctl(self->fd, HEDDLE_IOC_RELEASE));
+	self->t.fd = self->fd;
+	ASSERT_EQ(0, pthread_create(&self->t.thread, NULL, kmod_template_main, &self->t));
+	ASSERT_EQ(0, pthread_join(self->t.thread, NULL));
+	EXPECT_EQ(-ESHUTDOWN, self->t.ret);
+	EXPECT_EQ(0, kmod_fdinfo(self->fd, "templates"));
+	/* without the flag RELEASE is of that moment only */
+	self->t.flags = 0;
+	ASSERT_TRUE(kmod_template_start(&self->t, self->fd, 1));
+	kmod_template_stop(&self->t);
+	EXPECT_EQ(-ESHUTDOWN, self->t.ret);
+}
+
 TEST_F(clone, release_fails_queued_requests)
 {
 	struct sigaction sa = { .sa_handler = on_signal_linger };

@@ -54,8 +54,13 @@ struct heddle_info {
  * A requester that is more confined than the template (other credentials,
  * no_new_privs or seccomp where the template has none, another root) is
  * refused with EPERM unless HEDDLE_TEMPLATE_SERVE_CONFINED is given.
+ *
+ * RELEASE ends those that are parked, or away for a signal; later ones may
+ * park again.  With HEDDLE_TEMPLATE_ONCE it ends this one also if it came
+ * before this call: a thread on its way here is not forgotten.
  */
 #define HEDDLE_TEMPLATE_SERVE_CONFINED	(1ULL << 0)
+#define HEDDLE_TEMPLATE_ONCE		(1ULL << 1)
 
 struct heddle_template {
 	__u64 flags;
