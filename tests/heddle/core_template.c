@@ -450,37 +450,4 @@ TEST_F(template, no_template_to_be_had)
 		show(&o);
 }
 
-/* ---- a runtime that ends at once ----------------------------------------------------------------- */
-
-static int at_once_main(void *arg)
-{
-	return 0;
-}
-
-static void *keep_busy(void *stop)
-{
-	while (!*(volatile bool *)stop)
-		;
-	return NULL;
-}
-
-/*
- * The module's template is told to leave before it has parked for the first
- * time, if another thread keeps it from its processor for long enough.
- */
-TEST_F(template, is_not_waited_for_in_vain)
-{
-	int n = in_vm() ? 60 : 300;
-	volatile bool stop = false;
-	pthread_t t[2];
-
-	for (int i = 0; i < 2; i++)
-		ASSERT_EQ(0, pthread_create(&t[i], NULL, keep_busy, (void *)&stop));
-	for (int i = 0; i < n; i++)
-		EXPECT_EQ(0, run_opt(at_once_main, NULL, variant->procs, 0));
-	stop = true;
-	for (int i = 0; i < 2; i++)
-		EXPECT_EQ(0, pthread_join(t[i], NULL));
-}
-
 TEST_HARNESS_MAIN
