@@ -16,6 +16,7 @@
 
 #define TICK_MIN	20000u		/* ns between looks while there is something to see */
 #define TICK_MAX	10000000u
+#define IDLE_NAP	2000000u	/* from all at rest to sleep: waking us costs whoever does it */
 #define QUIET_ROUNDS	50u		/* looks without event before they become rarer */
 #define SLICE		10000000u	/* a fiber's, before its processor may be taken */
 
@@ -120,6 +121,7 @@ static void *monitor_main(void *unused)
 {
 	unsigned int quiet = 0;
 	uint64_t delay = TICK_MIN;
+	bool napped = false;
 
 	(void)unused;
 	hd_set_system_thread();
@@ -139,8 +141,16 @@ static void *monitor_main(void *unused)
 			delay = delay * 2 < TICK_MAX ? delay * 2 : TICK_MAX;
 		}
 		hd_stats_publish();
-		if (hd_idle_count() == hd_rt.nprocs) {
+		if (hd_idle_count() != hd_rt.nprocs) {
+			if (napped)
+				delay = TICK_MIN;
+			napped = false;
+		} else if (!napped) {
+			napped = true;
+			delay = IDLE_NAP;
+		} else {
 			sleep_deep();
+			napped = false;
 			quiet = 0;
 			delay = TICK_MIN;
 		}
