@@ -20,6 +20,8 @@ static struct {
 	bool have_key;
 } extra;
 
+bool hd_extra_single;
+
 static struct hd_machine *make(void)
 {
 	struct hd_machine *m = hd_machine_alloc(HD_ROLE_EXTRA);
@@ -87,7 +89,7 @@ static struct hd_machine *take(void)
 		if (!extra.list && !extra.owed) {
 			/* the last one: whoever took it makes more, for all who wait */
 			extra.owed = true;
-			debt = extra.waiting + 1;
+			debt = hd_extra_single ? 1 : extra.waiting + 1;
 			if (!m)
 				debt++;		/* one for ourselves, too */
 		} else if (!m) {

@@ -11,9 +11,13 @@
 #ifndef HEDDLE_CORE_EXTRA_H
 #define HEDDLE_CORE_EXTRA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct hd_machine;
+
+/* For a benchmark: who takes the last makes one, whoever else waits. */
+extern bool hd_extra_single;
 
 int hd_extra_init(void);
 void hd_extra_exit(void);

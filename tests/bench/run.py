@@ -176,7 +176,7 @@ def results(row, unit):
                 continue
             h, p = statistics.median(mine), statistics.median(theirs)
             yield {"name": name, "params": row.params, "peer": peer, "heddle": h,
-                   "peer_value": p, "ratio": round(h / p, 4), "unit": unit,
+                   "peer_value": p, "ratio": round(h / p, 4), "unit": row.units.get(name, unit),
                    "better": "lower", "runs": [list(x) for x in zip(mine, theirs)]}
 
 
@@ -192,7 +192,8 @@ def show(row, unit):
             if peer == "heddle":
                 continue
             p = median.get(peer)
-            line(*head, peer, number(p) if p else "-", f"{h / p:.3f}" if h and p else "-", unit)
+            line(*head, peer, number(p) if p else "-", f"{h / p:.3f}" if h and p else "-",
+                 row.units.get(name, unit))
             head = ["", "", ""]
     for who, why in row.failed.items():
         warn(f"bench: {row.commands[who]}: {why}")

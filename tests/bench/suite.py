@@ -20,15 +20,16 @@ def go_version():
 
 class Row:
     """One set of contenders that take turns.  figures: what the printed
-    numbers are called, in order.  peers: command lines, by the peer's name.
+    numbers are called, in order; units: of those that are not times.  peers: command lines, by the peer's name.
     A parameter cpus=1 keeps every contender on one CPU."""
 
-    def __init__(self, figures, params, heddle, peers, samples=None):
+    def __init__(self, figures, params, heddle, peers, samples=None, units=None):
         self.figures = figures if isinstance(figures, list) else [figures]
         self.pin = params.get("cpus") == 1
         self.params = params
         self.commands = {"heddle": heddle, **peers}
         self.samples = samples
+        self.units = units or {}
 
 
 GO = go_version()
@@ -73,6 +74,14 @@ def host():
     yield threads("chan_pingpong", 2, go=1, boost=1, pthread="chan_pingpong_pthread")
     yield Row("foreign_call", {}, "foreign_call_heddle", {
         "floor": "foreign_call_floor", GO: "foreign_call_go"})
+    yield Row("foreign_churn", {}, "foreign_churn_heddle", {GO: "foreign_churn_go"})
+    for n in (64, 1000):
+        arg = f"n={n}"
+        yield Row(["foreign_herd", "foreign_herd_switches"], {"n": n},
+                  f"foreign_herd_heddle {arg}", {
+                      GO: f"foreign_herd_go {arg}",
+                      "one_at_a_time": f"foreign_herd_heddle {arg} single=1"},
+                  units={"foreign_herd_switches": "switches"})
     yield Row("locked_pingpong", {}, "chan_pingpong_heddle locked=1", {
         "floor": "locked_pingpong_floor", GO: "chan_pingpong_go locked=1",
         "pthread": "chan_pingpong_pthread"})
