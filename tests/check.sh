@@ -37,7 +37,7 @@ limit() { # limit STAGE: seconds
 # whole suite runs on the host here, and everywhere in make soak.
 picked() { # picked PLACE
 	case $1 in
-	6.*) echo 'kmod_*' 'spawn_*' 'state_*' core_sync rig_smoke ;;
+	6.*) echo 'core_*' 'kmod_*' 'spawn_*' 'state_*' rig_smoke run_errors.sh run_signals.sh tool_ps.sh ;;
 	aarch64) echo core_sync state_publish rig_smoke ;;
 	*) echo kmod_abi kmod_clone kmod_execlock kmod_spawn kmod_state ;;
 	esac

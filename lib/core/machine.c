@@ -306,6 +306,8 @@ static struct hd_machine *take(struct hd_machine **list)
 	m = *list;
 	if (m)
 		*list = m->link;
+	if (m && list == &hd_rt.idle_machines && --hd_rt.nidle_machines < hd_rt.idle_low)
+		hd_rt.idle_low = hd_rt.nidle_machines;
 	hd_unlock(&hd_rt.lock);
 	return m;
 }
@@ -465,8 +467,8 @@ void *hd_machine_thread(void *machine)
 		 * not looked at; they are the machine's, and any fiber's that runs
 		 * there.)
 		 */
-		if (!m->blank.tid_word || hd_keys_any()) {
-			m->dirty = false;
+		if (!m->blank.tid_word || m->leave || hd_keys_any()) {
+			m->dirty = m->leave = false;
 			m->cur = NULL;
 			hd_tls_machine = NULL;
 			hd_template_reap(m);

@@ -66,6 +66,7 @@ struct hd_machine {
 	bool is_main;			/* hd_run's caller: never ends */
 	bool dirty;			/* its locked fiber ended: never to be used again */
 	bool quit;			/* end for good, as a pthread */
+	bool leave;			/* end, as a pthread: not needed for some time */
 	bool thread_made;		/* it has a pthread */
 	bool detached;			/* and nobody is to join that */
 
@@ -149,6 +150,9 @@ void hd_machine_start_failed(struct hd_machine *m);
 int hd_blank_start(struct hd_machine *m, bool in_place);
 
 void hd_machine_set_state(struct hd_machine *m, enum hd_machine_state state);
+
+/* By the monitor: end threads that have been idle for a while (core/shrink.c). */
+void hd_machines_shrink(uint64_t now);
 
 /* At the end of the runtime: all idle machines and blanks end and are joined. */
 void hd_machine_quit_all(void);

@@ -141,6 +141,7 @@ static void *monitor_main(void *unused)
 			delay = delay * 2 < TICK_MAX ? delay * 2 : TICK_MAX;
 		}
 		hd_stats_publish();
+		hd_machines_shrink(hd_clock());
 		if (hd_idle_count() != hd_rt.nprocs) {
 			if (napped)
 				delay = TICK_MIN;

@@ -40,6 +40,9 @@ struct hd_runtime {
 	struct hd_fiber *global_head, *global_tail;
 	_Atomic uint32_t nglobal;
 	struct hd_machine *idle_machines;
+	_Atomic uint32_t nidle_machines;		/* on that list; changed under lock */
+	uint32_t idle_low;		/* fewest at one time since the last look (core/shrink.c) */
+	uint64_t shrink_at;		/* when the monitor looks next */
 	struct hd_machine *blanks;
 	struct hd_machine *unborn;	/* never got a thread */
 	struct hd_machine *all;

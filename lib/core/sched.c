@@ -494,11 +494,12 @@ static bool park_machine(struct hd_machine *m)
 	hd_lock(&hd_rt.lock);
 	m->link = hd_rt.idle_machines;
 	hd_rt.idle_machines = m;
+	hd_rt.nidle_machines++;
 	hd_unlock(&hd_rt.lock);
 	hd_machine_set_state(m, HD_MS_IDLE);
 	hd_active_dec();
 	hd_note_sleep(&m->note);
-	if (m->quit)
+	if (m->quit || m->leave)
 		return false;
 	hd_machine_acquire(m, m->next_p);
 	return true;

@@ -358,4 +358,51 @@ TEST_F(monitor, retaken_again_and_again)
 	EXPECT_EQ(0, run_opt(lose_main, NULL, variant->procs, 0));
 }
 
+/* ---- threads that are needed no more -------------------------------------------------------------- */
+
+static void *block_for_a_while(void *arg)
+{
+	hd_block_begin();
+	usleep(in_vm() ? 1000000 : 200000);
+	hd_block_end();
+	return arg;
+}
+
+static int burst(int n)
+{
+	struct hd_fiber *f[64];
+	int most;
+
+	for (int i = 0; i < n; i++)
+		EXPECT_EQ(0, hd_go(&f[i], block_for_a_while, NULL));
+	hd_sleep(in_vm() ? 500 * MS : 100 * MS);
+	most = count_tasks();
+	for (int i = 0; i < n; i++)
+		EXPECT_EQ(0, hd_join(f[i], NULL));
+	return most;
+}
+
+/* What stays: a thread for each processor and one more, templates, monitor, hd_run's caller. */
+static int shrink_main(void *arg)
+{
+	int stay = (int)hd_procs() + 6, before = count_tasks();
+
+	for (int round = 0; round < 2; round++) {
+		EXPECT_GE(burst(40), before + 30);
+		/* each look takes what was idle for one period, of 2 s */
+		for (int i = 0; i < 300 && count_tasks() > stay; i++)
+			hd_sleep(100 * MS);
+		EXPECT_LE(count_tasks(), stay);
+	}
+	return 0;
+}
+
+TEST_F_TIMEOUT(monitor, ends_what_a_burst_leaves, 150)
+{
+	int tasks = count_tasks();
+
+	EXPECT_EQ(0, run_opt(shrink_main, NULL, variant->procs, 0));
+	EXPECT_EQ(tasks, tasks_left(tasks));
+}
+
 TEST_HARNESS_MAIN

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * Threads that were needed for a burst of blocking calls, and are not any more.
+ *
+ * Idle machines are a stack: those at its bottom rest while those at the top
+ * come and go.  So the fewest that were idle at one time during a period are
+ * those that nobody would have missed; what of them is more than the
+ * processors can use ends.  Their pthreads end, too, with stack and thread-local
+ * memory: blanks are kept for machines that end because they are dirty.
+ */
+#include "core/machine.h"
+#include "core/monitor.h"
+#include "core/runtime.h"
+#include "core/sched.h"
+
+#define PERIOD	2000000000u		/* ns */
+
+/* One for each processor, and one for when all of those are used. */
+static uint32_t keep(void)
+{
+	return hd_rt.nprocs + 1;
+}
+
+/* Under hd_rt.lock: the n longest idle, off the list. */
+static struct hd_machine *take_oldest(uint32_t n)
+{
+	struct hd_machine **at = &hd_rt.idle_machines, *m, *taken = NULL;
+
+	for (uint32_t skip = hd_rt.nidle_machines - n; skip && *at; skip--)
+		at = &(*at)->link;
+	while ((m = *at)) {
+		if (m->is_main) {	/* hd_run's own thread */
+			at = &m->link;
+			continue;
+		}
+		*at = m->link;
+		hd_rt.nidle_machines--;
+		m->link = taken;
+		taken = m;
+	}
+	return taken;
+}
+
+static struct hd_machine *surplus(void)
+{
+	struct hd_machine *taken = NULL;
+
+	hd_lock(&hd_rt.lock);
+	if (hd_rt.idle_low > keep())
+		taken = take_oldest(hd_rt.idle_low - keep());
+	hd_rt.idle_low = hd_rt.nidle_machines;
+	hd_unlock(&hd_rt.lock);
+	return taken;
+}
+
+void hd_machines_shrink(uint64_t now)
+{
+	struct hd_machine *m, *next;
+
+	if (now < hd_rt.shrink_at)
+		return;
+	hd_rt.shrink_at = now + PERIOD;
+	if (atomic_load_explicit(&hd_rt.nidle_machines, memory_order_relaxed) <= keep())
+		return;
+	/* seq_cst, and in this order: pairs with the end's (core/deadlock.c, finish) */
+	hd_active_inc();
+	if (atomic_load(&hd_rt.phase) != HD_PHASE_RUNNING)
+		goto out;
+	for (m = surplus(); m; m = next) {
+		next = m->link;
+		/* so that the runtime does not end before its thread has said that it does */
+		hd_active_inc();
+		m->leave = true;
+		hd_note_wake(&m->note);
+	}
+out:
+	hd_active_dec();
+}
