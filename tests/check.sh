@@ -12,6 +12,8 @@
 #	docs     manual pages against headers, examples compile
 #	unit     the tests on this machine, without the module
 #	aarch64  the tests built for aarch64, emulated
+#	san-address, san-thread  a quick part of them, with the sanitizers, on
+#	         this machine (all of them: make soak)
 #	rig      the virtual machine notices what it should
 #	vm-NAME  the tests in a virtual machine, with the module: 6.1 6.12,
 #	         and kasan lockdep where $DEBUG_KERNELS has those kernels
@@ -21,7 +23,7 @@
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 export O
-STAGES="build lint docs unit aarch64 rig vm-6.1 vm-6.12 vm-kasan vm-lockdep"
+STAGES="build lint docs unit san-address san-thread aarch64 rig vm-6.1 vm-6.12 vm-kasan vm-lockdep"
 LOGS=$O/check
 
 limit() { # limit STAGE: seconds
@@ -39,6 +41,7 @@ picked() { # picked PLACE
 	case $1 in
 	6.*) echo 'core_*' 'kmod_*' 'spawn_*' 'state_*' rig_smoke run_errors.sh run_signals.sh tool_ps.sh ;;
 	aarch64) echo core_sync state_publish rig_smoke ;;
+	san-*) echo san_planted core_sync core_io state_publish rig_smoke ;;
 	*) echo kmod_abi kmod_clone kmod_execlock kmod_spawn kmod_state ;;
 	esac
 }
@@ -123,6 +126,13 @@ stage_aarch64() {
 	TEST_WRAPPER=qemu-aarch64-static tests/run.sh "$O/tests-aarch64" ${TESTS:-$(picked aarch64)}
 }
 
+stage_san() { # stage_san address|thread
+	check "library builds" silent make -C lib O="$O" SAN="$1" || return
+	tests_for SAN="$1" || return
+	# shellcheck disable=SC2086
+	sanitized tests/run.sh "$O/tests-$1" ${TESTS:-$(picked "san-$1")}
+}
+
 stage_docs() {
 	check "library builds" make lib || return
 	Documentation/check.sh
@@ -159,6 +169,7 @@ if [ "${1:-}" = --stage ]; then
 	stage=$2
 	case $stage in
 	vm-*) stage_vm "${stage#vm-}" ;;
+	san-*) stage_san "${stage#san-}" ;;
 	*) "stage_$stage" ;;
 	esac
 	exit
@@ -184,7 +195,7 @@ trap 'exit 130' INT TERM
 for s in $STAGES; do
 	log=$LOGS/$s.log
 	start=$SECONDS
-	case $s in build|lint|docs|unit|aarch64|rig|vm-*) ;; *) die -2 "no such stage: $s" ;; esac
+	case $s in build|lint|docs|unit|san-address|san-thread|aarch64|rig|vm-*) ;; *) die -2 "no such stage: $s" ;; esac
 	: >"$log"
 	timeout -k 20 "$(limit "$s")" "$TOP/tests/check.sh" --stage "$s" >>"$log" 2>&1
 	status=$?

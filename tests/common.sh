@@ -22,6 +22,12 @@ die() {
 	exit "$status"
 }
 
+# sanitized COMMAND...: a sanitizer's first report ends the test that it is about.
+sanitized() {
+	env UBSAN_OPTIONS=print_stacktrace=1 \
+		TSAN_OPTIONS=halt_on_error=1 "$@"
+}
+
 need() { # need PROGRAM GROUP: the set-up group that brings a missing program
 	command -v "$1" >/dev/null 2>&1 ||
 		die -125 "$1 is not installed: run tests/setup.sh $2"

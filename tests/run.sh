@@ -48,6 +48,8 @@ case ${VM_KERNEL:-}${TEST_WRAPPER:+emulated} in
 6.*|emulated) factor=4 ;;
 *) factor=8 ;;
 esac
+# and what a sanitizer watches is slow anywhere
+case $OUT in *-address|*-thread) [ "$factor" -ge 4 ] || factor=4 ;; esac
 stretch() { # stretch TARGET
 	local t
 	t=$(sed -n 's/^timeout=//p' "$1/settings" 2>/dev/null)

@@ -8,6 +8,7 @@
 #include "core/poll.h"
 #include "core/runtime.h"
 #include "core/sched.h"
+#include "core/stack.h"
 #include "core/timer.h"
 #include "heddle/fiber.h"
 
@@ -95,6 +96,7 @@ void hd_exit(void *ret)
 
 	if (!f || f->flags & HD_FIBER_FOREIGN)
 		pthread_exit(ret);	/* the stack is the thread's, and so is the end */
+	hd_san_exit(HD_SAN(f->stack));
 	hd_fiber_end(ret);
 }
 

@@ -7,6 +7,7 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,11 +46,39 @@ static int leaving(struct hd_machine *m)
 
 static bool ours(int tid)
 {
-	for (struct hd_machine *m = hd_rt.all; m; m = m->all)
+	/* acquire: pairs with hd_machine_alloc, where it is complete */
+	struct hd_machine *m = __atomic_load_n(&hd_rt.all, __ATOMIC_ACQUIRE);
+
+	for (; m; m = m->all)
 		if (m->status->role != HD_ROLE_EXTRA &&
-		    (m->status->tid == tid || leaving(m) == tid))
+		    (__atomic_load_n(&m->status->tid, __ATOMIC_RELAXED) == tid ||
+		     leaving(m) == tid))
 			return true;
 	return false;
+}
+
+/*
+ * ThreadSanitizer has a thread of its own, which calls nobody.  It has no name,
+ * but blocks what only the runtime's system threads and it have reason to.
+ */
+static bool of_sanitizer(int tid)
+{
+	const unsigned long long all = 1ull << (SIGSEGV - 1) | 1ull << (SIGTERM - 1) |
+				       1ull << (SIGABRT - 1);
+	unsigned long long blocked = 0;
+	char path[64], line[256];
+	FILE *f;
+
+	if (!HD_TSAN)
+		return false;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/status", tid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "SigBlk: %llx", &blocked) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return (blocked & all) == all;
 }
 
 /* Threads that are not ours may call in at any time.  io_uring's workers may not. */
@@ -63,7 +92,7 @@ static bool foreign_threads(void)
 		char path[64], comm[32] = "";
 		int tid = atoi(e->d_name), fd;
 
-		if (tid <= 0 || ours(tid))
+		if (tid <= 0 || ours(tid) || of_sanitizer(tid))
 			continue;
 		snprintf(path, sizeof(path), "/proc/self/task/%d/comm", tid);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -118,7 +147,8 @@ static void finish(void)
 	if (hd_active_count(atomic_load(&hd_nactive)))
 		return;
 	hd_rt.finished = true;
-	hd_rt.m0->quit = true;
+	/* release: it may be awake for another reason (be_main_machine) */
+	__atomic_store_n(&hd_rt.m0->quit, true, __ATOMIC_RELEASE);
 	hd_note_wake(&hd_rt.m0->note);
 }
 

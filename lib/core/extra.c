@@ -137,8 +137,7 @@ static void unbind(void *machine)
 	m->bound = false;
 	/* of a runtime that has ended meanwhile: its memory was kept for this moment */
 	if (m->generation == hd_rt.generation) {
-		m->status->tid = 0;
-		m->slot->tid = 0;
+		hd_machine_set_tid(m, 0);
 		m->link = extra.list;
 		extra.list = m;
 		m = NULL;
@@ -170,8 +169,7 @@ struct hd_machine *hd_extra_bind(void)
 		m->thread = pthread_self();
 		m->depth = 0;
 		m->bound = true;
-		m->slot->tid = (int32_t)syscall(SYS_gettid);
-		m->status->tid = m->slot->tid;
+		hd_machine_set_tid(m, (int32_t)syscall(SYS_gettid));
 		m->status->birth = HD_BIRTH_FOREIGN;
 		m->status->born_ns = hd_clock();
 		m->status->starts++;

@@ -52,6 +52,7 @@ static bool refill(struct hd_proc *p)
 			hd_unlock(&pool.lock);
 			return false;
 		}
+		hd_san_root(s, SLAB_BYTES);
 		s->next = pool.slabs;
 		pool.slabs = s;
 	}
@@ -127,6 +128,7 @@ void hd_fiber_release_all(void)
 		struct slab *s = pool.slabs;
 
 		pool.slabs = s->next;
+		hd_san_unroot(s, SLAB_BYTES);
 		munmap(s, SLAB_BYTES);
 	}
 	memset(&pool, 0, sizeof(pool));

@@ -56,7 +56,8 @@ void hd_machine_acquire(struct hd_machine *m, struct hd_proc *p)
 {
 	m->p = p;
 	m->next_p = NULL;
-	p->m = m;
+	/* release: who finds m by it (the monitor, a world stop) sees its slot */
+	__atomic_store_n(&p->m, m, __ATOMIC_RELEASE);
 	__atomic_store_n(&m->slot->retake, HD_RETAKE_NONE, __ATOMIC_RELAXED);
 	/* release: a taker that reads the number sees p->m */
 	__atomic_store_n(&m->slot->processor, p->id + 1, __ATOMIC_RELEASE);
@@ -71,7 +72,7 @@ struct hd_proc *hd_machine_release(struct hd_machine *m)
 
 	m->p = NULL;
 	m->last_p = p;
-	p->m = NULL;
+	__atomic_store_n(&p->m, NULL, __ATOMIC_RELAXED);
 	__atomic_store_n(&m->slot->retake, HD_RETAKE_LOST, __ATOMIC_RELAXED);
 	__atomic_store_n(&m->slot->processor, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&m->status->proc, 0, __ATOMIC_RELAXED);
@@ -112,7 +113,7 @@ struct hd_proc *hd_machine_retake(struct hd_machine *m)
 	if (number && __atomic_compare_exchange_n(&s->processor, &number, 0, false,
 						  __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
 		p = &hd_rt.procs[number - 1];
-		p->m = NULL;
+		__atomic_store_n(&p->m, NULL, __ATOMIC_RELAXED);
 		__atomic_store_n(&m->status->proc, 0, __ATOMIC_RELAXED);
 		hd_machine_set_state(m, HD_MS_BLOCKED);
 		hd_count(&hd_rt.count.retakes);
@@ -365,6 +366,9 @@ static void note_identity(struct hd_machine *m)
 	int *tid_word = NULL;
 
 	m->thread = pthread_self();
+	/* the sanitizers' own records of threads do not know of one that comes again */
+	if (HD_SANITIZED)
+		return;
 	m->blank.tls = hd_tls_base();
 	if (!prctl(PR_GET_TID_ADDRESS, &tid_word))
 		m->blank.tid_word = (_Atomic uint32_t *)tid_word;
@@ -390,9 +394,9 @@ static void begin(struct hd_machine *m)
 {
 	__atomic_store_n(&m->slot->in_runtime, 1, __ATOMIC_RELAXED);
 	/* the kernel has put it there already, for glibc */
-	m->slot->tid = m->blank.tid_word ? (int32_t)atomic_load_explicit(m->blank.tid_word, relaxed) :
-		       (int32_t)syscall(SYS_gettid);
-	m->status->tid = m->slot->tid;
+	hd_machine_set_tid(m, m->blank.tid_word ?
+			   (int32_t)atomic_load_explicit(m->blank.tid_word, relaxed) :
+			   (int32_t)syscall(SYS_gettid));
 	m->status->born_ns = hd_clock();
 	m->status->starts++;
 	prctl(PR_SET_NAME, m->name);
@@ -404,8 +408,7 @@ static void begin(struct hd_machine *m)
 static void end(struct hd_machine *m)
 {
 	atomic_fetch_sub_explicit(&hd_rt.count.machines, 1, relaxed);
-	m->status->tid = 0;
-	m->slot->tid = 0;
+	hd_machine_set_tid(m, 0);
 	m->status->fiber = 0;
 	memset(m->status->fiber_name, 0, sizeof(m->status->fiber_name));
 	m->status->locked = 0;
@@ -444,6 +447,7 @@ void *hd_machine_thread(void *machine)
 	struct hd_machine *m = machine;
 
 	hd_tls_machine = m;
+	hd_san_machine(HD_SAN(m));
 	note_identity(m);
 	for (;;) {
 		if (m->quit)
@@ -497,6 +501,6 @@ void hd_machine_quit_all(void)
 			m->detached = true;
 	}
 	for (m = hd_rt.all; m; m = m->all)
-		if (m->thread_made && !m->detached)
+		if (!m->detached && m->thread_made)	/* detached: hd-template writes the other */
 			pthread_join(m->thread, NULL);
 }

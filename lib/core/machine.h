@@ -29,6 +29,7 @@
 #include "arch.h"
 #include "core/fiber.h"
 #include "core/processor.h"
+#include "core/sanitize.h"
 #include "ground/futex.h"
 #include "status.h"
 
@@ -98,6 +99,7 @@ struct hd_machine {
 	struct hd_status_machine *status;
 	struct heddle_slot own_slot;	/* where the shared page has none left */
 	struct hd_status_machine own_status;
+	HD_SAN_FIELD
 };
 
 extern __thread struct hd_machine *hd_tls_machine;
@@ -153,6 +155,13 @@ void hd_machine_set_state(struct hd_machine *m, enum hd_machine_state state);
 
 /* By the monitor: end threads that have been idle for a while (core/shrink.c). */
 void hd_machines_shrink(uint64_t now);
+
+/* Its task, 0 if it has none; relaxed: the deadlock check and inspectors only compare it. */
+static inline void hd_machine_set_tid(struct hd_machine *m, int32_t tid)
+{
+	__atomic_store_n(&m->slot->tid, tid, __ATOMIC_RELAXED);
+	__atomic_store_n(&m->status->tid, tid, __ATOMIC_RELAXED);
+}
 
 /* At the end of the runtime: all idle machines and blanks end and are joined. */
 void hd_machine_quit_all(void);

@@ -127,7 +127,7 @@ static void *monitor_main(void *unused)
 	hd_set_system_thread();
 	prctl(PR_SET_NAME, "hd-monitor");
 	/* it may clone machines: nothing of its own may differ from the template's state */
-	mon.self->status->tid = (int32_t)syscall(SYS_gettid);
+	hd_machine_set_tid(mon.self, (int32_t)syscall(SYS_gettid));
 	mon.self->status->born_ns = hd_clock();
 	hd_machine_set_state(mon.self, HD_MS_IDLE);
 	while (!atomic_load(&mon.stop)) {

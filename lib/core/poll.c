@@ -203,6 +203,7 @@ static int submit(uint64_t data, void (*prep)(struct io_uring_sqe *sqe, void *ar
 	}
 	prep(sqe, arg);
 	io_uring_sqe_set_data64(sqe, data);
+	hd_san_release((void *)(uintptr_t)(data & ~LIMITED));	/* comes back in collect */
 	atomic_fetch_add(&io.inflight, 1);
 	do
 		r = io_uring_submit(&io.ring);
@@ -264,6 +265,7 @@ static void collect(struct hd_fiber **list)
 			if (data == KICK)
 				continue;
 			k++;
+			hd_san_acquire((void *)(uintptr_t)(data & ~LIMITED));
 			if (data & LIMITED) {
 				struct hd_limited *l = (void *)(uintptr_t)(data & ~LIMITED);
 
@@ -300,13 +302,25 @@ static bool reap(void)
 	return any;
 }
 
+/*
+ * Without the lock; io_uring_cq_ready reads the head, which another machine may
+ * be moving, as if nobody could.
+ */
+static bool completed(void)
+{
+	const struct io_uring_cq *cq = &io.ring.cq;
+
+	return __atomic_load_n(cq->ktail, __ATOMIC_ACQUIRE) !=
+	       __atomic_load_n(cq->khead, __ATOMIC_RELAXED);
+}
+
 bool hd_poll_now(void)
 {
 	bool any = false;
 
 	if (hd_timer_next() != UINT64_MAX)
 		any = hd_timer_run(hd_clock());
-	if (io.uring && io_uring_cq_ready(&io.ring))
+	if (io.uring && completed())
 		any |= reap();
 	return any;
 }

@@ -127,8 +127,7 @@ static int make_main_machine(void)
 		return -ENOMEM;
 	m->is_main = true;
 	m->thread = pthread_self();
-	m->slot->tid = (int32_t)syscall(SYS_gettid);
-	m->status->tid = m->slot->tid;
+	hd_machine_set_tid(m, (int32_t)syscall(SYS_gettid));
 	m->status->birth = HD_BIRTH_MAIN;
 	m->status->born_ns = hd_clock();
 	m->status->starts = 1;
@@ -250,6 +249,7 @@ static int be_main_machine(struct main_call *c)
 		return -ENOMEM;
 	}
 	hd_tls_machine = m;
+	hd_san_machine(HD_SAN(m));
 	m->slot->in_runtime = 1;
 	hd_machine_acquire(m, &hd_rt.procs[0]);
 	f = hd_fiber_make(main_fiber, c, HD_FIBER_DETACHED | HD_FIBER_MAIN, "main");
@@ -269,7 +269,8 @@ static int be_main_machine(struct main_call *c)
 			hd_handoff(m, hd_machine_release(m));
 		hd_machine_set_state(m, HD_MS_IDLE);
 		hd_active_dec();
-		while (!m->quit)
+		/* pairs with finish(), which wakes the note after it */
+		while (!__atomic_load_n(&m->quit, __ATOMIC_ACQUIRE))
 			hd_note_sleep(&m->note);
 	}
 	hd_stack_unmap(stack);

@@ -45,13 +45,14 @@ static bool prepare(struct hd_proc *p, struct hd_fiber *f)
 			return false;
 	}
 	hd_ctx_make(&f->ctx, hd_stack_top(f->stack), hd_fiber_entry);
+	hd_san_fresh(HD_SAN(p->m), HD_SAN(f->stack), f->name);
 	return true;
 }
 
 static void run(struct hd_machine *m, struct hd_fiber *f)
 {
 	m->cur = f;
-	m->switches++;
+	hd_san_bump(&m->switches);
 	atomic_store_explicit(&f->state, HD_FIBER_RUNNING, relaxed);
 	__atomic_store_n(&m->status->fiber, f->id, __ATOMIC_RELAXED);
 	memcpy(m->status->fiber_name, f->name, sizeof(f->name));
@@ -88,19 +89,33 @@ static void finish_switch(void)
 	}
 }
 
-/* From f to next, or to the scheduler if there is no next this machine can run itself. */
-static void switch_away(struct hd_machine *m, struct hd_ctx *from, struct hd_fiber *next)
+/* From self, a fiber's or a machine's, to `to`.  self is NULL in a fiber that ends. */
+static inline __attribute__((always_inline)) void jump(struct hd_machine *m, struct hd_ctx *from,
+						       struct hd_san *self, struct hd_ctx *to,
+						       struct hd_san *to_san)
+{
+	(void)m;
+	hd_san_leave(HD_SAN(m), self, to_san);
+	hd_switch(from, to, NULL);
+	hd_san_arrive(HD_SAN(hd_this_machine()), self);
+}
+
+/* From self to next, or to the scheduler if there is no next this machine can run itself. */
+static void switch_away(struct hd_machine *m, struct hd_ctx *from, struct hd_san *self,
+			struct hd_fiber *next)
 {
 	struct hd_ctx *to = &m->ctx;
+	struct hd_san *to_san = HD_SAN(m);
 
 	if (next && !next->locked && prepare(m->p, next)) {
 		run(m, next);
 		to = &next->ctx;
+		to_san = HD_SAN(next->stack);
 	} else {
 		m->pending = next;
 		m->cur = NULL;
 	}
-	hd_switch(from, to, NULL);
+	jump(m, from, self, to, to_san);
 }
 
 /*
@@ -157,7 +172,7 @@ void hd_park(bool (*commit)(void *arg), void *arg, enum hd_why why, const void *
 		m->post_fiber = f;
 		m->post_commit = commit;
 		m->post_arg = arg;
-		switch_away(m, &f->ctx, pick(m->p));
+		switch_away(m, &f->ctx, HD_SAN(f->stack), pick(m->p));
 		finish_switch();
 	}
 	f->why = HD_WHY_NONE;
@@ -219,7 +234,7 @@ void hd_yield_inside(void)
 	}
 	m->post = HD_POST_YIELD;
 	m->post_fiber = f;
-	switch_away(m, &f->ctx, next);
+	switch_away(m, &f->ctx, HD_SAN(f->stack), next);
 	finish_switch();
 }
 
@@ -243,7 +258,7 @@ void hd_yield_slice(void)
 	}
 	m->post = HD_POST_GLOBAL;
 	m->post_fiber = f;
-	switch_away(m, &f->ctx, pick(m->p));
+	switch_away(m, &f->ctx, HD_SAN(f->stack), pick(m->p));
 	finish_switch();
 }
 
@@ -254,7 +269,7 @@ void hd_yield_away(void)
 
 	m->post = HD_POST_YIELD;
 	m->post_fiber = f;
-	switch_away(m, &f->ctx, NULL);
+	switch_away(m, &f->ctx, HD_SAN(f->stack), NULL);
 	finish_switch();
 }
 
@@ -288,7 +303,7 @@ void hd_wait_for_proc(struct hd_machine *m)
 	m->post = HD_POST_GLOBAL;
 	m->post_fiber = f;
 	m->cur = NULL;
-	hd_switch(&f->ctx, &m->ctx, NULL);
+	jump(m, &f->ctx, HD_SAN(f->stack), &m->ctx, HD_SAN(m));
 	finish_switch();
 }
 
@@ -333,11 +348,12 @@ struct hd_fiber *hd_fiber_start(void *(*fn)(void *arg), void *arg, uint32_t flag
 	return f;
 }
 
-void hd_fiber_entry(void *unused)
+HD_END_FRAME void hd_fiber_entry(void *unused)
 {
 	struct hd_fiber *f;
 
 	(void)unused;
+	hd_san_arrive(HD_SAN(hd_this_machine()), HD_SAN(hd_this_machine()->cur->stack));
 	finish_switch();
 	f = hd_this_machine()->cur;
 	hd_leave();
@@ -362,7 +378,7 @@ static void complete(struct hd_proc *p, struct hd_fiber *f, void *ret)
 		hd_ready((struct hd_fiber *)j);
 }
 
-void hd_fiber_end(void *ret)
+HD_END_FRAME void hd_fiber_end(void *ret)
 {
 	struct hd_machine *m;
 	struct hd_fiber *f, *next = NULL;
@@ -395,7 +411,7 @@ void hd_fiber_end(void *ret)
 		m->post = HD_POST_EXIT;
 		m->post_stack = stack;
 	}
-	switch_away(m, &dead, next);
+	switch_away(m, &dead, NULL, next);
 	__builtin_unreachable();
 }
 
@@ -627,6 +643,6 @@ void hd_schedule(struct hd_machine *m)
 			continue;
 		}
 		run(m, f);
-		hd_switch(&m->ctx, &f->ctx, NULL);
+		jump(m, &m->ctx, HD_SAN(m), &f->ctx, HD_SAN(f->stack));
 	}
 }

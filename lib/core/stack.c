@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/processor.h"
+#include "core/sanitize.h"
 #include "core/stack.h"
 #include "ground/futex.h"
 
@@ -22,6 +23,7 @@ struct region {
 	struct region *next;
 	char *base;
 	size_t size;
+	struct hd_stack *stacks[SLOTS_PER_REGION];	/* the first is this record's place */
 };
 
 static struct {
@@ -54,6 +56,10 @@ int hd_stack_init(size_t usable)
 	pool.page = (size_t)sysconf(_SC_PAGESIZE);
 	if (usable < 4 * pool.page)
 		usable = 4 * pool.page;
+	if (HD_SANITIZED && usable < HD_SAN_MIN_STACK)
+		usable = HD_SAN_MIN_STACK;
+	/* LeakSanitizer reads all that /proc/self/maps says is readable */
+	pool.no_madvise = HD_ASAN;
 	/* besides: the guard, and a page for header and colour */
 	pool.slot = (usable + pool.page - 1) / pool.page * pool.page + 2 * pool.page;
 	pool.mprotect_budget = guard_budget();
@@ -84,7 +90,16 @@ static struct hd_stack *make(char *slot, size_t size, uint32_t colour)
 	s->base = slot + pool.page;
 	s->size = (size_t)((char *)s - s->base);
 	s->guarded = guarded;
+	s->valgrind = hd_valgrind_stack(s->base, s->size);
+	hd_san_stack_made(HD_SAN(s), s->base, s->size);
 	return s;
+}
+
+/* Its memory is about to go: nobody is to remember it. */
+static void unmake(struct hd_stack *s)
+{
+	hd_valgrind_unstack(s->valgrind);
+	hd_san_stack_gone(HD_SAN(s));
 }
 
 static bool add_region(void)
@@ -102,6 +117,7 @@ static bool add_region(void)
 	r = (struct region *)base;
 	r->base = base;
 	r->size = size;
+	hd_san_root(base, size);
 	r->next = pool.regions;
 	pool.regions = r;
 	pool.bump = base + pool.slot;
@@ -118,7 +134,10 @@ static struct hd_stack *pool_get(void)
 	if (s) {
 		pool.free = s->next;
 	} else if (pool.bump != pool.end || add_region()) {
+		struct region *r = pool.regions;
+
 		s = make(pool.bump, pool.slot, pool.colour++ % COLOURS);
+		r->stacks[(size_t)(pool.bump - r->base) / pool.slot] = s;
 		pool.bump += pool.slot;
 	}
 	hd_unlock(&pool.lock);
@@ -153,6 +172,7 @@ static void spill(struct hd_proc *p)
 
 void hd_stack_put(struct hd_proc *p, struct hd_stack *s)
 {
+	hd_san_stack_free(s->base, s->size);
 	if (!p) {
 		hd_lock(&pool.lock);
 		s->next = pool.free;
@@ -172,7 +192,10 @@ struct hd_stack *hd_stack_map(size_t usable)
 	char *base = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
 
-	return base == MAP_FAILED ? NULL : make(base, size, 0);
+	if (base == MAP_FAILED)
+		return NULL;
+	hd_san_root(base, size);
+	return make(base, size, 0);
 }
 
 void hd_stack_unmap(struct hd_stack *s)
@@ -180,7 +203,10 @@ void hd_stack_unmap(struct hd_stack *s)
 	char *base = s->base - pool.page;
 	size_t size = (size_t)((char *)s + sizeof(*s) - base);
 
-	munmap(base, (size + pool.page - 1) / pool.page * pool.page);
+	size = (size + pool.page - 1) / pool.page * pool.page;
+	unmake(s);
+	hd_san_unroot(base, size);
+	munmap(base, size);
 }
 
 void hd_stack_forget(void)
@@ -190,11 +216,16 @@ void hd_stack_forget(void)
 
 void hd_stack_release_all(void)
 {
-	while (pool.regions) {
-		struct region r = *pool.regions;
+	struct region *r;
 
-		pool.regions = r.next;
-		munmap(r.base, r.size);
+	while ((r = pool.regions)) {
+		char *end = r->base == pool.end - r->size ? pool.bump : r->base + r->size;
+
+		for (size_t i = 1; i < (size_t)(end - r->base) / pool.slot; i++)
+			unmake(r->stacks[i]);
+		pool.regions = r->next;
+		hd_san_unroot(r->base, r->size);
+		munmap(r->base, r->size);
 	}
 	memset(&pool, 0, sizeof(pool));
 }

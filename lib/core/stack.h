@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/sanitize.h"
+
 struct hd_proc;
 
 struct hd_stack {
@@ -22,6 +24,8 @@ struct hd_stack {
 	char *base;			/* lowest usable byte, above the guard */
 	size_t size;			/* usable bytes below this header */
 	bool guarded;
+	unsigned int valgrind;		/* what Valgrind knows it by */
+	HD_SAN_FIELD
 };
 
 /* First address above the usable part: where a context's frames begin. */

@@ -33,7 +33,8 @@ static void collect(struct hd_stats *s)
 		s->switches += __atomic_load_n(&m->switches, __ATOMIC_RELAXED);
 		/* templates and the monitor */
 		s->machines += m->status->role != HD_ROLE_WORKER &&
-			       m->status->role != HD_ROLE_EXTRA && m->status->tid;
+			       m->status->role != HD_ROLE_EXTRA &&
+			       __atomic_load_n(&m->status->tid, __ATOMIC_RELAXED);
 	}
 	hd_unlock(&hd_rt.lock);
 	s->retakes = get(&c->retakes);
@@ -100,7 +101,9 @@ void hd_stats_publish(void)
 		publish_proc(&hd_rt.procs[i]);
 	hd_lock(&hd_rt.lock);
 	for (struct hd_machine *m = hd_rt.all; m; m = m->all)
-		__atomic_store_n(&m->status->switches, m->switches, __ATOMIC_RELAXED);
+		__atomic_store_n(&m->status->switches,
+				 __atomic_load_n(&m->switches, __ATOMIC_RELAXED),
+				 __ATOMIC_RELAXED);
 	hd_unlock(&hd_rt.lock);
 }
 

@@ -166,7 +166,7 @@ static void enter_system(const char *name, struct hd_machine *m)
 {
 	system_thread = true;
 	prctl(PR_SET_NAME, name);
-	m->status->tid = (int32_t)syscall(SYS_gettid);
+	hd_machine_set_tid(m, (int32_t)syscall(SYS_gettid));
 	m->status->born_ns = hd_clock();
 	hd_machine_set_state(m, HD_MS_IDLE);
 }

@@ -14,6 +14,12 @@ void hd_waiter_init(struct hd_waiter *w, void *elem)
 	w->elem = elem;
 }
 
+/* Read without the guard, to see that nobody waits (hd_cond_signal). */
+static void set_head(struct hd_waitq *q, struct hd_waiter *w)
+{
+	__atomic_store_n(&q->head, w, __ATOMIC_RELAXED);
+}
+
 void hd_waitq_push(struct hd_waitq *q, struct hd_waiter *w)
 {
 	w->next = NULL;
@@ -21,7 +27,7 @@ void hd_waitq_push(struct hd_waitq *q, struct hd_waiter *w)
 	if (q->tail)
 		q->tail->next = w;
 	else
-		q->head = w;
+		set_head(q, w);
 	q->tail = w;
 	w->queued = true;
 }
@@ -31,7 +37,7 @@ static void unlink_waiter(struct hd_waitq *q, struct hd_waiter *w)
 	if (w->prev)
 		w->prev->next = w->next;
 	else
-		q->head = w->next;
+		set_head(q, w->next);
 	if (w->next)
 		w->next->prev = w->prev;
 	else

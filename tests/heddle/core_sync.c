@@ -135,6 +135,13 @@ static void *queue_up(void *arg)
 	return NULL;
 }
 
+/* Somebody else's business, looked at without its guard: TSan is not to mind. */
+__attribute__((noinline, no_sanitize_thread))
+static struct hd_waiter *last_waiter(struct hd_mutex *m)
+{
+	return __atomic_load_n(&m->wait.tail, __ATOMIC_ACQUIRE);
+}
+
 static int fifo_main(void *arg)
 {
 	enum { N = 50 };
@@ -153,7 +160,7 @@ static int fifo_main(void *arg)
 		while (queued <= i)
 			hd_yield();
 		for (struct hd_waiter *last = NULL; ;) {
-			struct hd_waiter *now = __atomic_load_n(&m.wait.tail, __ATOMIC_ACQUIRE);
+			struct hd_waiter *now = last_waiter(&m);
 
 			if (now && now != last && (i == 0 || now != *(struct hd_waiter **)arg)) {
 				*(struct hd_waiter **)arg = now;
