@@ -447,6 +447,7 @@ void *hd_machine_thread(void *machine)
 	struct hd_machine *m = machine;
 
 	hd_tls_machine = m;
+	m->exceptions = hd_exceptions();
 	hd_san_machine(HD_SAN(m));
 	note_identity(m);
 	for (;;) {

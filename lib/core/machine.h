@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "arch.h"
+#include "core/exception.h"
 #include "core/fiber.h"
 #include "core/processor.h"
 #include "core/sanitize.h"
@@ -77,6 +78,7 @@ struct hd_machine {
 	struct hd_fiber *pending;	/* picked by a fiber that left for the scheduler */
 	bool (*post_commit)(void *arg);
 	void *post_arg;
+	struct hd_exceptions *exceptions;	/* its thread's, NULL: not a C++ program */
 
 	bool collect;			/* polling: hd_ready puts fibers on `ready` */
 	struct hd_fiber *ready;

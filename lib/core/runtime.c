@@ -249,6 +249,7 @@ static int be_main_machine(struct main_call *c)
 		return -ENOMEM;
 	}
 	hd_tls_machine = m;
+	m->exceptions = hd_exceptions();
 	hd_san_machine(HD_SAN(m));
 	m->slot->in_runtime = 1;
 	hd_machine_acquire(m, &hd_rt.procs[0]);

@@ -100,6 +100,22 @@ static inline __attribute__((always_inline)) void jump(struct hd_machine *m, str
 	hd_san_arrive(HD_SAN(hd_this_machine()), self);
 }
 
+static void switch_away(struct hd_machine *m, struct hd_ctx *from, struct hd_san *self,
+			struct hd_fiber *next);
+
+/* Those of the thread are the leaving fiber's: they wait with it on its stack. */
+static __attribute__((noinline)) void switch_with_exceptions(struct hd_machine *m,
+							     struct hd_ctx *from,
+							     struct hd_san *self,
+							     struct hd_fiber *next)
+{
+	struct hd_exceptions *e = m->exceptions, own = *e;
+
+	*e = (struct hd_exceptions){ NULL, 0 };
+	switch_away(m, from, self, next);
+	*hd_this_machine()->exceptions = own;
+}
+
 /* From self to next, or to the scheduler if there is no next this machine can run itself. */
 static void switch_away(struct hd_machine *m, struct hd_ctx *from, struct hd_san *self,
 			struct hd_fiber *next)
@@ -107,6 +123,10 @@ static void switch_away(struct hd_machine *m, struct hd_ctx *from, struct hd_san
 	struct hd_ctx *to = &m->ctx;
 	struct hd_san *to_san = HD_SAN(m);
 
+	if (hd_exceptions_any(m->exceptions)) {
+		switch_with_exceptions(m, from, self, next);
+		return;
+	}
 	if (next && !next->locked && prepare(m->p, next)) {
 		run(m, next);
 		to = &next->ctx;
@@ -302,8 +322,7 @@ void hd_wait_for_proc(struct hd_machine *m)
 	}
 	m->post = HD_POST_GLOBAL;
 	m->post_fiber = f;
-	m->cur = NULL;
-	jump(m, &f->ctx, HD_SAN(f->stack), &m->ctx, HD_SAN(m));
+	switch_away(m, &f->ctx, HD_SAN(f->stack), NULL);
 	finish_switch();
 }
 
