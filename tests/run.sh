@@ -28,12 +28,14 @@ wanted() { # wanted NAME PATTERN...
 }
 
 # Each test is run by a script of its name: through reap, which leaves nothing
-# of it behind, and the emulator, without stdbuf's preloaded library of the host.
+# of it behind, and the emulator, without stdbuf's preloaded library of the host,
+# before which ASan's runtime wants to be.
 script() { # script DIRECTORY NAME: makes that script, prints its path
 	local through=''
 	if [ -n "${TEST_WRAPPER:-}" ] && ! head -c 2 "$1/$2" | grep -q '#!'; then
 		through="env -u LD_PRELOAD $TEST_WRAPPER"
 	fi
+	case $OUT in *-address) through="env -u LD_PRELOAD" ;; esac
 	mkdir -p "$1/.run"
 	printf '#!/bin/sh\ncd "%s" && exec "%s" %s "./%s" "$@"\n' \
 		"$1" "$OUT/reap" "$through" "$2" >"$1/.run/$2.new"
