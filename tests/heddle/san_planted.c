@@ -171,6 +171,12 @@ static int longjmps(void)
 	return run_opt(jumps, NULL, 3, 0);
 }
 
+/* For core_gdb.sh: after a few rounds all but one are parked in the one queue. */
+static int on_one(void)
+{
+	return run_opt(jumps, NULL, 1, 0);
+}
+
 /* ---- memory -------------------------------------------------------------- */
 
 static char *volatile kept;
@@ -348,6 +354,7 @@ static const struct {
 	int (*fn)(void);
 } cases[] = {
 	{ "race", race }, { "no_race", no_race }, { "exits", exits }, { "longjmps", longjmps },
+	{ "on_one", on_one },
 	{ "after_free", after_free }, { "after_return", after_return },
 	{ "after_end", after_end }, { "stack_buffer", stack_buffer },
 	{ "parked_holders", parked_holders }, { "leak", leak },
