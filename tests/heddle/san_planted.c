@@ -27,16 +27,19 @@
 
 struct pair {
 	atomic_int here;
+	atomic_long done[2];	/* relaxed: in order with nothing */
 	long count;
 	struct hd_mutex lock;
 	bool locked;
 };
 
-static void meet(struct pair *p)
+static int meet(struct pair *p)
 {
-	atomic_fetch_add_explicit(&p->here, 1, memory_order_relaxed);
+	int me = atomic_fetch_add_explicit(&p->here, 1, memory_order_relaxed);
+
 	while (atomic_load_explicit(&p->here, memory_order_relaxed) < 2)
 		hd_yield();
+	return me;
 }
 
 __attribute__((noinline)) static void count_up(struct pair *p)
@@ -51,10 +54,23 @@ __attribute__((noinline)) static void count_up(struct pair *p)
 static void *counter(void *arg)
 {
 	struct pair *p = arg;
+	int me = meet(p), seen = 0;
+	long last = 0, n = 0;
 
-	meet(p);
-	for (int i = 0; i < 20000; i++)
+	/* both are at it at the same time: until each has seen the other go on, and again */
+	while (n < 20000 || seen < 100) {
+		long other = atomic_load_explicit(&p->done[!me], memory_order_relaxed);
+
+		seen += other != last;
+		last = other;
 		count_up(p);
+		n++;
+		if (other >= 0)
+			atomic_store_explicit(&p->done[me], n, memory_order_relaxed);
+		else
+			seen = 100;
+	}
+	atomic_store_explicit(&p->done[me], -n, memory_order_relaxed);
 	return NULL;
 }
 
@@ -83,7 +99,7 @@ static int no_race(void)
 	struct pair p = { .locked = true };
 	int err = run_opt(count_both, &p, 2, 0);
 
-	return err ? err : p.count != 40000;
+	return err ? err : p.count != -(p.done[0] + p.done[1]);
 }
 
 /* Ends in the middle of calls: what the sanitizers know of the stack does not pile up. */
