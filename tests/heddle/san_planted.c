@@ -187,7 +187,7 @@ static int longjmps(void)
 	return run_opt(jumps, NULL, 3, 0);
 }
 
-/* For core_gdb.sh: after a few rounds all but one are parked in the one queue. */
+/* For gdb_stacks.sh: after a few rounds all but one are parked in the one queue. */
 static int on_one(void)
 {
 	return run_opt(jumps, NULL, 1, 0);
