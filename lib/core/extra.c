@@ -171,11 +171,13 @@ struct hd_machine *hd_extra_bind(void)
 		m->bound = true;
 		hd_machine_set_tid(m, (int32_t)syscall(SYS_gettid));
 		m->status->birth = HD_BIRTH_FOREIGN;
-		m->status->born_ns = hd_clock();
 		m->status->starts++;
 		hd_tls_machine = m;
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	/* not before: a thread that traps the TSC reads the clock by a handler */
+	if (m)
+		m->status->born_ns = hd_clock();
 	return m;
 }
 

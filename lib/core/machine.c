@@ -390,6 +390,17 @@ static void renew_identity(struct hd_machine *m)
 #endif
 }
 
+/*
+ * What the template, or who cloned from a machine, has otherwise: signals, name,
+ * control registers.
+ */
+static void renew_state(struct hd_machine *m)
+{
+	prctl(PR_SET_NAME, m->name);
+	hd_control_load(&hd_rt.control);
+	pthread_sigmask(SIG_SETMASK, &hd_rt.sigmask, NULL);
+}
+
 static void begin(struct hd_machine *m)
 {
 	__atomic_store_n(&m->slot->in_runtime, 1, __ATOMIC_RELAXED);
@@ -399,8 +410,7 @@ static void begin(struct hd_machine *m)
 			   (int32_t)syscall(SYS_gettid));
 	m->status->born_ns = hd_clock();
 	m->status->starts++;
-	prctl(PR_SET_NAME, m->name);
-	pthread_sigmask(SIG_SETMASK, &hd_rt.sigmask, NULL);
+	renew_state(m);
 	hd_count(&hd_rt.count.machines);
 }
 
@@ -451,8 +461,10 @@ void *hd_machine_thread(void *machine)
 	hd_san_machine(HD_SAN(m));
 	note_identity(m);
 	for (;;) {
-		if (m->quit)
+		if (m->quit) {
+			renew_state(m);
 			break;
+		}
 		begin(m);
 		if (m->next_p) {
 			hd_machine_acquire(m, m->next_p);
@@ -487,6 +499,10 @@ void *hd_machine_thread(void *machine)
 
 /* ---- the end ------------------------------------------------------------ */
 
+/*
+ * The blanks run what their pthreads' ends promise, destructors of user code's
+ * too: on threads cloned by the template, as hd_run's caller may be dirty.
+ */
 void hd_machine_quit_all(void)
 {
 	struct hd_machine *m;
@@ -497,10 +513,10 @@ void hd_machine_quit_all(void)
 	}
 	while ((m = take(&hd_rt.blanks))) {
 		m->quit = true;
-		/* fails only for want of memory or pids; its pthread is then left behind */
-		if (hd_blank_start(m, true))
-			m->detached = true;
+		hd_template_request(m);
 	}
+	/* each has a thread now: to be joined it must have one */
+	hd_template_drain();
 	for (m = hd_rt.all; m; m = m->all)
 		if (!m->detached && m->thread_made)	/* detached: hd-template writes the other */
 			pthread_join(m->thread, NULL);

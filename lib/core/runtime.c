@@ -150,6 +150,7 @@ static int start_runtime(void)
 	st = hd_status_open();
 	hd_rt.status = st;
 	pthread_sigmask(SIG_SETMASK, NULL, &hd_rt.sigmask);
+	hd_control_save(&hd_rt.control);
 	hd_machine_init();
 	err = hd_stack_init(hd_rt.opt.stack_size);
 	if (!err)

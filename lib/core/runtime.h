@@ -55,6 +55,7 @@ struct hd_runtime {
 	struct hd_machine *m0;
 	bool finished;			/* the end is decided (core/deadlock.c) */
 	sigset_t sigmask;		/* every machine's, as it was at hd_run */
+	struct hd_control control;	/* the same */
 	struct hd_counters count;
 	struct hd_status *status;
 	struct heddle_page *page;

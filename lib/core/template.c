@@ -26,6 +26,8 @@ static struct {
 	struct hd_machine *ending;	/* pthreads to be joined */
 	struct hd_note note;
 	bool stop;
+	bool drain;			/* somebody sleeps on drained */
+	struct hd_note drained;
 	pthread_t thread, kthread;
 	bool have_thread, have_kthread;
 	pid_t tid;
@@ -92,6 +94,17 @@ void hd_template_request(struct hd_machine *m)
 	hd_unlock(&tmpl.lock);
 }
 
+void hd_template_drain(void)
+{
+	if (!tmpl.have_thread)
+		return;			/* hd_run failed before there was one */
+	hd_lock(&tmpl.lock);
+	tmpl.drain = true;
+	hd_note_wake(&tmpl.note);
+	hd_unlock(&tmpl.lock);
+	hd_note_sleep(&tmpl.drained);
+}
+
 void hd_template_reap(struct hd_machine *m)
 {
 	m->detached = true;		/* from hd_machine_quit_all; until it has another thread */
@@ -152,6 +165,11 @@ static void serve(struct hd_machine *m)
 {
 	int err;
 
+	if (m->quit) {
+		/* fails only for want of memory or pids; its pthread is then left behind */
+		m->detached = hd_blank_start(m, true) != 0;
+		return;
+	}
 	if (m->thread_made)
 		err = hd_blank_start(m, true);
 	else
@@ -181,17 +199,21 @@ static void *template_main(void *unused)
 	hd_note_wake(&tmpl.started);
 	for (;;) {
 		struct hd_machine *list, *m;
-		bool stop;
+		bool stop, drain;
 
 		hd_lock(&tmpl.lock);
 		list = tmpl.requests;
 		tmpl.requests = NULL;
 		stop = tmpl.stop;
+		drain = tmpl.drain;
+		tmpl.drain = false;
 		hd_unlock(&tmpl.lock);
 		while ((m = list)) {
 			list = m->link;
 			serve(m);
 		}
+		if (drain)
+			hd_note_wake(&tmpl.drained);
 		reap(stop);
 		if (stop)
 			return NULL;

@@ -23,6 +23,9 @@ void hd_template_stop(void);
 /* Have the template give m a thread.  Never blocks; failure: hd_machine_start_failed. */
 void hd_template_request(struct hd_machine *m);
 
+/* Wait until all requests made so far have been served. */
+void hd_template_drain(void);
+
 /* m's pthread is about to end: join it, and keep m for another. */
 void hd_template_reap(struct hd_machine *m);
 

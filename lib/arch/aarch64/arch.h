@@ -72,6 +72,20 @@ long hd_blank_clone(unsigned long flags, uintptr_t sp, void *parent_tid, void *c
 		    uintptr_t tls);
 long hd_template_park(int fd, unsigned long request, void *arg);
 
+struct hd_control {
+	uint64_t fpcr;
+};
+
+static inline void hd_control_save(struct hd_control *c)
+{
+	__asm__ volatile("mrs	%0, fpcr" : "=r"(c->fpcr));
+}
+
+static inline void hd_control_load(const struct hd_control *c)
+{
+	__asm__ volatile("msr	fpcr, %0\n\tmsr	fpsr, xzr" : : "r"(c->fpcr));
+}
+
 static inline uintptr_t hd_tls_base(void)
 {
 	uintptr_t base;

@@ -7,7 +7,9 @@
 #ifndef HEDDLE_ARCH_H
 #define HEDDLE_ARCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/platform/x86.h>
 
 struct hd_machine;
 
@@ -95,6 +97,34 @@ void hd_blank_leave(uintptr_t *sp);
 long hd_blank_clone(unsigned long flags, uintptr_t sp, void *parent_tid, void *child_tid,
 		    uintptr_t tls);
 long hd_template_park(int fd, unsigned long request, void *arg);
+
+/*
+ * Control registers that a clone copies and no system call sets.  A machine
+ * takes those of hd_run's caller when it begins: who cloned it may have been
+ * about to change them back, as is a callee's right.
+ */
+struct hd_control {
+	uint32_t mxcsr, pkru;
+	uint16_t x87;
+	bool has_pkru;
+};
+
+static inline void hd_control_save(struct hd_control *c)
+{
+	__asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(c->mxcsr), "=m"(c->x87));
+	c->mxcsr &= 0xffc0;		/* without what has happened */
+	c->has_pkru = x86_cpu_present(x86_cpu_OSPKE);
+	if (c->has_pkru)
+		__asm__ volatile("rdpkru" : "=a"(c->pkru) : "c"(0) : "rdx");
+}
+
+/* Exceptions that the cloner has pending are not the new thread's. */
+static inline void hd_control_load(const struct hd_control *c)
+{
+	__asm__ volatile("ldmxcsr %0\n\tfnclex\n\tfldcw %1" : : "m"(c->mxcsr), "m"(c->x87));
+	if (c->has_pkru)
+		__asm__ volatile("wrpkru" : : "a"(c->pkru), "c"(0), "d"(0) : "memory");
+}
 
 /* The calling thread's TLS base, as clone wants it. */
 static inline uintptr_t hd_tls_base(void)
