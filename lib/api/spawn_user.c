@@ -139,9 +139,10 @@ static bool memory_is_shared(struct scratch *s)
 	if (k)
 		return k == 1;
 	pid = clone_flags(s, CLONE_VM | CLONE_VFORK, hd_spawn_probe);
-	if (pid > 0)
-		while (waitpid((pid_t)pid, NULL, __WALL) < 0 && errno == EINTR)
-			;
+	if (pid < 0)
+		return false;	/* a matter of this thread: where it may not share memory at all */
+	while (waitpid((pid_t)pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
 	k = atomic_exchange(&s->child.state, HD_CHILD_STARTED) == HD_CHILD_EXEC ? 1 : 2;
 	atomic_store_explicit(&known, k, memory_order_relaxed);
 	return k == 1;
@@ -236,16 +237,17 @@ static long clone_child(struct scratch *s)
 {
 	/* Remembered: a filter that refuses clone3 does so always.  Only a hint. */
 	static atomic_bool refused;
-	long pid;
+	long pid, new = 0;
 
 	if (!atomic_load_explicit(&refused, memory_order_relaxed)) {
-		pid = clone_masked(s, clone_new);
-		if (pid != -ENOSYS && pid != -EPERM && pid != -EINVAL)
-			return pid;
+		new = clone_masked(s, clone_new);
+		if (new != -ENOSYS && new != -EPERM && new != -EINVAL)
+			return new;
 	}
 	s->child.has_handlers = true;
 	pid = clone_masked(s, clone_old);
-	if (pid > 0)
+	/* EINVAL may be for this thread's time namespace: no reason for others to go slowly */
+	if (pid > 0 && new != -EINVAL)
 		atomic_store_explicit(&refused, true, memory_order_relaxed);
 	return pid;
 }
