@@ -2,9 +2,10 @@
 // SPDX-FileCopyrightText: 2026 The heddle authors
 /*
  * core_lock - fibers and threads bound to each other: nesting, the end of the
- * thread, and that no kernel state of a locked thread reaches any other.
+ * thread.  That its state reaches no other is core_inherit's.
  */
 #include "core_common.h"
+#include "attr_change.h"
 
 PROCS_VARIANTS(lock)
 
@@ -358,7 +359,7 @@ TEST_F(lock, pthread_keys_end_with_the_thread)
 	EXPECT_EQ(20, destroyed);
 }
 
-/* ---- state does not propagate -------------------------------------------------------------- */
+/* ---- state does not propagate: each attribute's is in core_inherit ------------------------- */
 
 static struct heddle_state clean;	/* as it was when the runtime started */
 static atomic_int dirty_seen;
@@ -433,280 +434,11 @@ static int check_all(const char *who, const pid_t *dirty, int ndirty)
 	return n;
 }
 
-struct dirt {
-	const char *name;
-	int (*make)(void);
-};
-
-static int dirt_cwd(void)
-{
-	return unshare(CLONE_FS) ? -errno : chdir("/tmp") ? -errno : 0;
-}
-
-static int dirt_umask(void)
-{
-	if (unshare(CLONE_FS))
-		return -errno;
-	umask(0123);
-	return 0;
-}
-
-static int dirt_uid(void)
-{
-	return syscall(SYS_setresuid, 12345, 12345, 0) ? -errno : 0;
-}
-
-static int dirt_groups(void)
-{
-	gid_t g = 4242;
-
-	return syscall(SYS_setgroups, 1, &g) ? -errno : 0;
-}
-
-static int dirt_affinity(void)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(0, &set);
-	return syscall(SYS_sched_setaffinity, 0, sizeof(set), &set) < 0 ? -errno : 0;
-}
-
-static int dirt_nice(void)
-{
-	return setpriority(PRIO_PROCESS, (id_t)tid(), 3) ? -errno : 0;
-}
-
-static int dirt_policy(void)
-{
-	struct sched_param sp = { 0 };
-
-	return syscall(SYS_sched_setscheduler, 0, SCHED_BATCH, &sp) ? -errno : 0;
-}
-
-static int dirt_uts(void)
-{
-	return unshare(CLONE_NEWUTS) ? -errno : 0;
-}
-
-static int dirt_files(void)
-{
-	return unshare(CLONE_FILES) ? -errno : 0;
-}
-
-static int dirt_slack(void)
-{
-	return prctl(PR_SET_TIMERSLACK, 123456ul) ? -errno : 0;
-}
-
-static int dirt_caps(void)
-{
-	/* from the bounding set: the cheapest way to lose one for good */
-	return prctl(PR_CAPBSET_DROP, 25, 0, 0, 0) ? -errno : 0;
-}
-
-static int dirt_nnp(void)
-{
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -errno : 0;
-}
-
-static int dirt_pid(void)
-{
-	return unshare(CLONE_NEWPID) ? -errno : 0;
-}
-
-static const struct dirt dirts[] = {
-	{ "cwd", dirt_cwd }, { "umask", dirt_umask }, { "uid", dirt_uid },
-	{ "groups", dirt_groups }, { "affinity", dirt_affinity }, { "nice", dirt_nice },
-	{ "policy", dirt_policy }, { "uts", dirt_uts }, { "files", dirt_files },
-	{ "timer slack", dirt_slack }, { "bounding set", dirt_caps },
-	{ "no_new_privs", dirt_nnp }, { "pid", dirt_pid },
-};
-#define NDIRTS (sizeof(dirts) / sizeof(dirts[0]))
-
-static void *grow(void *arg)
-{
-	hd_block_begin();
-	usleep(2000);
-	hd_block_end();
-	check_self("grown");
-	return NULL;
-}
-
-static void *hog_then_check(void *arg)
-{
-	burn(15 * MS);
-	check_self("hog");
-	return NULL;
-}
-
-static void *plain_block(void *arg)
-{
-	struct timespec ts = { 0, 15000000 };
-
-	nanosleep(&ts, NULL);
-	check_self("plain block");
-	return NULL;
-}
-
-static void *foreign_growth(void *arg)
-{
-	struct hd_fiber *f[4];
-
-	for (int i = 0; i < 4; i++)
-		EXPECT_EQ(0, hd_go(&f[i], grow, NULL));
-	for (int i = 0; i < 4; i++)
-		EXPECT_EQ(0, hd_join(f[i], NULL));
-	return NULL;
-}
-
-/* A foreign thread that is as dirty as can be calls in, and makes machines necessary. */
-static void *dirty_foreigner(void *arg)
-{
-	const struct dirt *d = arg;
-	int err = d->make();
-
-	EXPECT_EQ(0, err);
-	EXPECT_EQ(0, hd_call(foreign_growth, NULL, NULL));
-	return NULL;
-}
-
-struct dirty_run {
-	const struct dirt *d;
-	pid_t tid;
-	struct hd_chan *go;
-};
-
-/* Dirty the thread, then make others necessary by every road that starts here. */
-static void *dirty_fiber(void *arg)
-{
-	struct dirty_run *r = arg;
-	struct hd_fiber *f[8];
-	pid_t t;
-	int err, x;
-
-	EXPECT_EQ(0, hd_lock_thread());
-	r->tid = t = tid();
-	err = r->d->make();
-	EXPECT_EQ(0, err);
-	for (int i = 0; i < 8; i++)
-		EXPECT_EQ(0, hd_go(&f[i], i == 6 ? hog_then_check : i == 7 ? plain_block : grow,
-				   NULL));
-	hd_yield();
-	hd_block_begin();
-	usleep(1000);
-	hd_block_end();
-	hd_sleep(MS);
-	burn(12 * MS);			/* the monitor takes the processor */
-	EXPECT_EQ(0, hd_chan_recv(r->go, &x));
-	for (int i = 0; i < 8; i++)
-		EXPECT_EQ(0, hd_join(f[i], NULL));
-	EXPECT_EQ(t, tid());
-	return NULL;			/* the end: one more road */
-}
-
-static void *next_locked(void *arg)
-{
-	hd_lock_thread();
-	check_self("next locked");
-	if ((uintptr_t)arg & 1)
-		hd_unlock_thread();
-	return NULL;
-}
-
-static int propagate_main(void *arg)
-{
-	struct dirty_run r = { .d = arg };
-	struct hd_fiber *f, *after[6];
-	pthread_t t;
-	int n, x = 0;
-
-	EXPECT_EQ(0, hd_chan_make(&r.go, sizeof(int), 0));
-	check_self("before");
-	EXPECT_EQ(0, hd_go(&f, dirty_fiber, &r));
-	EXPECT_EQ(0, hd_chan_send(r.go, &x));
-	check_all("while locked", &r.tid, 1);
-	EXPECT_EQ(0, hd_join(f, NULL));
-	/* the main thread lives on as it is, but runs nothing; all others are gone */
-	if (r.tid != getpid()) {
-		EXPECT_TRUE(task_gone(r.tid));
-	}
-	for (uintptr_t i = 0; i < 6; i++)
-		EXPECT_EQ(0, hd_go(&after[i], next_locked, (void *)i));
-	for (int i = 0; i < 6; i++)
-		EXPECT_EQ(0, hd_join(after[i], NULL));
-	hd_block_begin();
-	EXPECT_EQ(0, pthread_create(&t, NULL, dirty_foreigner, arg));
-	EXPECT_EQ(0, pthread_join(t, NULL));
-	hd_block_end();
-	for (int i = 0; i < 6; i++)
-		EXPECT_EQ(0, hd_go(&after[i], grow, NULL));
-	for (int i = 0; i < 6; i++)
-		EXPECT_EQ(0, hd_join(after[i], NULL));
-	n = check_all("after all", &r.tid, 1);
-	EXPECT_GT(n, 0);
-	hd_chan_free(r.go);
-	return 0;
-}
-
-TEST_F(lock, state_does_not_propagate)
-{
-	if (geteuid())
-		SKIP(return, "needs root");
-	for (unsigned int i = 0; i < NDIRTS; i++) {
-		pid_t pid = fork();
-		int status;
-
-		/* a process each: the main thread may be the dirty one */
-		if (!pid) {
-			EXPECT_EQ(0, hd_state_read(0, tid(), &clean));
-			EXPECT_EQ(0, run_opt(propagate_main, (void *)&dirts[i], variant->procs, 0));
-			EXPECT_EQ(0, dirty_seen);
-			if (dirty_seen)
-				TH_LOG("dirt: %s", dirts[i].name);
-			_exit(0);
-		}
-		EXPECT_EQ(pid, waitpid(pid, &status, 0));
-		EXPECT_EQ(0, status);
-		if (status)
-			TH_LOG("dirt: %s", dirts[i].name);
-	}
-}
-
-/* The checks above can fail: without a runtime the state does leak. */
-static void *leaked_cwd(void *arg)
-{
-	return (void *)(uintptr_t)differs_from_start(tid());
-}
-
-static void *dirty_parent(void *arg)
-{
-	pthread_t t;
-	void *ret = NULL;
-
-	if (!dirt_cwd() && !pthread_create(&t, NULL, leaked_cwd, NULL))
-		pthread_join(t, &ret);
-	return ret;
-}
-
-TEST(control_a_plain_pthread_leaks)
-{
-	void *diff = NULL;
-	pthread_t t;
-
-	if (geteuid())
-		SKIP(return, "needs root");
-	ASSERT_EQ(0, hd_state_read(0, tid(), &clean));
-	ASSERT_EQ(0, pthread_create(&t, NULL, dirty_parent, NULL));
-	ASSERT_EQ(0, pthread_join(t, &diff));
-	EXPECT_TRUE((uintptr_t)diff & 1ull << HEDDLE_ATTR_CWD);
-}
-
 /* golang/go: TestLockOSThreadAvoidsStatePropagation, word for word. */
 static void *cd_and_end(void *arg)
 {
 	EXPECT_EQ(0, hd_lock_thread());
-	EXPECT_EQ(0, dirt_cwd());
+	EXPECT_EQ(0, change_cwd());
 	return NULL;
 }
 
@@ -885,7 +617,7 @@ static void *unlock_dirty(void *arg)
 	EXPECT_EQ(0, hd_lock_thread());
 	EXPECT_EQ(0, hd_lock_thread());
 	t[0] = tid();
-	EXPECT_EQ(0, dirt_nice());
+	EXPECT_EQ(0, change_nice());
 	EXPECT_EQ(0, hd_unlock_thread());
 	EXPECT_EQ(t[0], tid());			/* still locked */
 	EXPECT_EQ(0, hd_unlock_thread());

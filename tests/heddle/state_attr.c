@@ -8,31 +8,17 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/keyctl.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdbool.h>
-#include <string.h>
-#include <sys/personality.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <heddle/state.h>
 
+#include "attr_change.h"
 #include "../kselftest_harness.h"
 
 #define BIT(name)	(1ULL << HEDDLE_ATTR_##name)
@@ -152,11 +138,6 @@ static void print_names(const char *what, uint64_t set)
 		SKIP(return, "needs root");					\
 } while (0)
 
-static int result(long rc)
-{
-	return rc < 0 ? errno : 0;
-}
-
 /* ---- clean ---------------------------------------------------------------- */
 
 TEST(clean_thread_differs_in_nothing)
@@ -188,63 +169,6 @@ TEST(what_can_be_read)
 }
 
 /* ---- identity ------------------------------------------------------------- */
-
-static int change_uid(void)
-{
-	return result(syscall(SYS_setresuid, -1, 1000, -1));
-}
-
-static int change_fsuid(void)
-{
-	syscall(SYS_setfsuid, 1000);
-	return 0;
-}
-
-static int change_gid(void)
-{
-	return result(syscall(SYS_setresgid, 1000, 1000, 0));
-}
-
-static int change_groups(void)
-{
-	gid_t gids[] = { 1000, 5, 65534 };
-
-	return result(syscall(SYS_setgroups, 3, gids));
-}
-
-static int change_caps(void)
-{
-	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &head, data))
-		return errno;
-	data[0].effective &= ~(1u << CAP_CHOWN);
-	return result(syscall(SYS_capset, &head, data));
-}
-
-static int change_bounding(void)
-{
-	return result(prctl(PR_CAPBSET_DROP, CAP_CHOWN, 0, 0, 0));
-}
-
-static int change_securebits(void)
-{
-	return result(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0));
-}
-
-static int change_no_new_privs(void)
-{
-	return result(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-}
-
-static int change_seccomp(void)
-{
-	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	struct sock_fprog prog = { 1, &allow };
-
-	return result(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog));
-}
 
 /* Without this a change of uid takes capabilities along. */
 #define KEEP_CAPS()	ASSERT_EQ(0, prctl(PR_SET_SECUREBITS, 1 << 2, 0, 0, 0))
@@ -351,35 +275,6 @@ TEST(seccomp)
 
 /* ---- files and directories ------------------------------------------------ */
 
-static int change_fs(void)
-{
-	return result(unshare(CLONE_FS));
-}
-
-static int change_cwd(void)
-{
-	return change_fs() ?: result(chdir("/proc"));
-}
-
-static int change_root(void)
-{
-	return change_fs() ?: result(chroot("/proc"));
-}
-
-static int change_umask(void)
-{
-	int rc = change_fs();
-
-	if (!rc)
-		umask(umask(0) ^ 0111);
-	return rc;
-}
-
-static int change_files(void)
-{
-	return result(unshare(CLONE_FILES));
-}
-
 TEST(fs)
 {
 	CHECK(change_fs, BIT(FS));
@@ -447,25 +342,20 @@ TEST(leader_unshares)
 
 /* ---- namespaces ----------------------------------------------------------- */
 
-#define NS_TEST(name, flag, expected)			\
-static int change_ns_##name(void)			\
-{							\
-	return result(unshare(flag));			\
-}							\
-							\
+#define NS_TEST(name, expected)				\
 TEST(ns_##name)						\
 {							\
 	NEED_ROOT();					\
 	CHECK(change_ns_##name, expected);		\
 }
 
-NS_TEST(mnt, CLONE_NEWNS, BIT(NS_MNT) | BIT(FS))
-NS_TEST(uts, CLONE_NEWUTS, BIT(NS_UTS))
-NS_TEST(ipc, CLONE_NEWIPC, BIT(NS_IPC))
-NS_TEST(net, CLONE_NEWNET, BIT(NS_NET))
-NS_TEST(pid, CLONE_NEWPID, BIT(NS_PID))
-NS_TEST(cgroup, CLONE_NEWCGROUP, BIT(NS_CGROUP))
-NS_TEST(time, 0x80 /* CLONE_NEWTIME */, BIT(NS_TIME))
+NS_TEST(mnt, BIT(NS_MNT) | BIT(FS))
+NS_TEST(uts, BIT(NS_UTS))
+NS_TEST(ipc, BIT(NS_IPC))
+NS_TEST(net, BIT(NS_NET))
+NS_TEST(pid, BIT(NS_PID))
+NS_TEST(cgroup, BIT(NS_CGROUP))
+NS_TEST(time, BIT(NS_TIME))
 
 /* A threaded process may not enter a user namespace: compare two processes. */
 TEST(ns_user)
@@ -495,59 +385,16 @@ TEST(ns_user)
 
 /* ---- cgroup --------------------------------------------------------------- */
 
-static char cgroup_dir[64];
-
-static int write_file(const char *dir, const char *name, const char *text)
-{
-	char path[128];
-	int fd, rc;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno;
-	rc = result(write(fd, text, strlen(text)));
-	close(fd);
-	return rc;
-}
-
-static int make_cgroup(void)
-{
-	static const char *const mounts[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
-	char path[64];
-	int i;
-
-	for (i = 0; i < 2; i++) {
-		snprintf(path, sizeof(path), "%s/cgroup.procs", mounts[i]);
-		if (access(path, W_OK))
-			continue;
-		snprintf(cgroup_dir, sizeof(cgroup_dir), "%s/hd-state-%d", mounts[i], getpid());
-		if (mkdir(cgroup_dir, 0700))
-			return errno;
-		return write_file(cgroup_dir, "cgroup.type", "threaded");
-	}
-	return ENOENT;
-}
-
-static int change_cgroup(void)
-{
-	char tid[16];
-
-	snprintf(tid, sizeof(tid), "%d", (int)syscall(SYS_gettid));
-	return write_file(cgroup_dir, "cgroup.threads", tid);
-}
-
 TEST(cgroup)
 {
 	struct result res = { 0 };
-	int rc, i;
+	int rc;
 
 	NEED_ROOT();
 	rc = make_cgroup();
 	if (!rc)
 		rc = examine(change_cgroup, &res) ?: res.error;
-	for (i = 0; i < 100 && cgroup_dir[0] && rmdir(cgroup_dir) && errno == EBUSY; i++)
-		usleep(10000);
+	remove_cgroup();
 	if (rc)
 		SKIP(return, "no threaded cgroup: %s", strerror(rc));
 	EXPECT_EQ(BIT(CGROUP), res.own);
@@ -555,76 +402,6 @@ TEST(cgroup)
 }
 
 /* ---- scheduling ----------------------------------------------------------- */
-
-static int change_affinity(void)
-{
-	cpu_set_t set;
-	int cpu;
-
-	if (sched_getaffinity(0, sizeof(set), &set))
-		return errno;
-	if (CPU_COUNT(&set) < 2)
-		return EINVAL;
-	for (cpu = 0; !CPU_ISSET(cpu, &set); cpu++)
-		;
-	CPU_CLR(cpu, &set);
-	return result(sched_setaffinity(0, sizeof(set), &set));
-}
-
-static int change_policy(void)
-{
-	struct sched_param p = { 0 };
-
-	return result(sched_setscheduler(0, SCHED_BATCH, &p));
-}
-
-static int change_reset_on_fork(void)
-{
-	struct sched_param p = { 0 };
-
-	return result(sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &p));
-}
-
-static int change_fifo(void)
-{
-	struct sched_param p = { .sched_priority = 1 };
-
-	return result(sched_setscheduler(0, SCHED_FIFO, &p));
-}
-
-static int change_nice(void)
-{
-	return result(setpriority(PRIO_PROCESS, 0, 7));
-}
-
-static int change_uclamp(void)
-{
-	struct {
-		uint32_t size, policy;
-		uint64_t flags;
-		int32_t nice;
-		uint32_t priority;
-		uint64_t runtime, deadline, period;
-		uint32_t util_min, util_max;
-	} attr = { .size = sizeof(attr), .flags = 0x78 /* KEEP_ALL, UTIL_CLAMP */, .util_max = 512 };
-
-	return result(syscall(SYS_sched_setattr, 0, &attr, 0));
-}
-
-static int change_ioprio(void)
-{
-	return result(syscall(SYS_ioprio_set, 1, 0, 3 << 13));
-}
-
-static int change_mempolicy(void)
-{
-	return result(syscall(SYS_set_mempolicy, 4 /* MPOL_LOCAL */, NULL, 0));
-}
-
-static int change_timer_slack(void)
-{
-	return result(prctl(PR_SET_TIMERSLACK, 123456, 0, 0, 0));
-}
 
 TEST(affinity)
 {
@@ -686,36 +463,6 @@ TEST(timer_slack)
 
 /* ---- the rest ------------------------------------------------------------- */
 
-static int change_personality(void)
-{
-	return result(personality(ADDR_NO_RANDOMIZE));
-}
-
-static int change_session_keyring(void)
-{
-	return result(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL));
-}
-
-static int change_named_session_keyring(void)
-{
-	return result(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, "hd-state-attr"));
-}
-
-static int change_thread_keyring(void)
-{
-	return result(syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_THREAD_KEYRING, 1));
-}
-
-static int change_pdeathsig(void)
-{
-	return result(prctl(PR_SET_PDEATHSIG, SIGUSR1, 0, 0, 0));
-}
-
-static int change_ssb(void)
-{
-	return result(prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, PR_SPEC_DISABLE, 0, 0));
-}
-
 TEST(execution_domain)
 {
 	CHECK(change_personality, BIT(PERSONALITY));
@@ -754,16 +501,6 @@ TEST(ssb)
 
 #ifdef __x86_64__
 /* From here on the thread may not read the clock. */
-static int change_tsc(void)
-{
-	return result(prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0));
-}
-
-static int change_cpuid(void)
-{
-	return result(syscall(SYS_arch_prctl, 0x1012 /* ARCH_SET_CPUID */, 0));
-}
-
 TEST(tsc)
 {
 	CHECK(change_tsc, BIT(TRAPS));
