@@ -391,14 +391,14 @@ static void renew_identity(struct hd_machine *m)
 }
 
 /*
- * What the template, or who cloned from a machine, has otherwise: signals, name,
- * control registers.
+ * What the template, or who cloned from a machine, has otherwise: control
+ * registers, signals, and last the name, as what is called a machine is one.
  */
 static void renew_state(struct hd_machine *m)
 {
-	prctl(PR_SET_NAME, m->name);
 	hd_control_load(&hd_rt.control);
 	pthread_sigmask(SIG_SETMASK, &hd_rt.sigmask, NULL);
+	prctl(PR_SET_NAME, m->name);
 }
 
 static void begin(struct hd_machine *m)
