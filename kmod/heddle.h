@@ -119,13 +119,15 @@ long hd_ioctl_state(struct hd_ctx *ctx, void *arg, void __user *uarg);
 void hd_state_init(void);
 u64 hd_cred_id(const struct cred *cred);
 
-/* As wait_event_killable(), but does not hold up a suspend. */
-#define hd_wait_killable(wq, cond) ({					\
+/* As wait_event_killable() and _interruptible(), but they do not hold up a suspend. */
+#define hd_wait_killable(wq, cond)	hd_wait(wq, cond, TASK_KILLABLE)
+#define hd_wait_interruptible(wq, cond)	hd_wait(wq, cond, TASK_INTERRUPTIBLE)
+#define hd_wait(wq, cond, how) ({					\
 	int __ret = 0;							\
 	might_sleep();							\
 	if (!(cond))							\
 		__ret = ___wait_event(wq, cond,				\
-				      (TASK_KILLABLE | TASK_FREEZABLE), \
+				      ((how) | TASK_FREEZABLE),		\
 				      0, 0, schedule());		\
 	__ret;								\
 })

@@ -118,7 +118,7 @@ void hd_exec_read_unlock(struct hd_ctx *ctx)
 	static_call(hd_do_futex)(low, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0, 0);
 }
 
-/* Killed while waiting.  Take our wait back, or leave if it was granted. */
+/* A signal while waiting.  Take our wait back, or leave if it was granted. */
 static void hd_exec_withdraw(struct hd_ctx *ctx, atomic64_t *state, u64 phase)
 {
 	s64 old = atomic64_read(state);
@@ -142,6 +142,10 @@ static void hd_exec_withdraw(struct hd_ctx *ctx, atomic64_t *state, u64 phase)
  * with the phase seen in the same atomic step; the writer's unlock starts
  * the next phase, which makes us a reader inside, and calls EXEC_WAKE since
  * KWAIT is set.
+ *
+ * The wait ends with any signal, and the call is made again after its handler:
+ * who holds the lock may wait for an answer to just that signal (setuid() by
+ * glibc, hd_all_threads).
  *
  * No wake-up is lost: ___wait_event() queues before it looks at the phase,
  * and the writer changes the phase before it wakes the queue.
@@ -177,10 +181,10 @@ int hd_exec_read_lock(struct hd_ctx *ctx)
 
 	hd_page_add(ctx, exec.kernel_waits, 1);
 	phase = hd_phase(old);
-	if (hd_wait_killable(ctx->exec_wait,
-			     hd_phase(atomic64_read_acquire(state)) != phase)) {
+	if (hd_wait_interruptible(ctx->exec_wait,
+				  hd_phase(atomic64_read_acquire(state)) != phase)) {
 		hd_exec_withdraw(ctx, state, phase);
-		return -EINTR;
+		return -ERESTARTNOINTR;
 	}
 	return 0;
 }
