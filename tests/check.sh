@@ -9,6 +9,7 @@
 #
 #	build    everything compiles without a warning
 #	lint     licences, sparse, shellcheck
+#	model    the models of lock-free parts, searched by spin
 #	docs     manual pages against headers, examples compile
 #	unit     the tests on this machine, without the module
 #	aarch64  the tests built for aarch64, emulated
@@ -23,12 +24,12 @@
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 export O
-STAGES="build lint docs unit san-address san-thread aarch64 rig vm-6.1 vm-6.12 vm-kasan vm-lockdep"
+STAGES="build lint model docs unit san-address san-thread aarch64 rig vm-6.1 vm-6.12 vm-kasan vm-lockdep"
 LOGS=$O/check
 
 limit() { # limit STAGE: seconds
 	case $1 in
-	build|lint|docs) echo 900 ;;
+	build|lint|model|docs) echo 900 ;;
 	vm-6.*) echo 2400 ;;
 	vm-*) echo 3600 ;;
 	*) echo 1800 ;;
@@ -138,6 +139,8 @@ stage_docs() {
 	Documentation/check.sh
 }
 
+stage_model() { tests/model/run.sh; }
+
 stage_rig() { tests/vm/selftest.sh 6.1; }
 
 stage_vm() {
@@ -195,7 +198,7 @@ trap 'exit 130' INT TERM
 for s in $STAGES; do
 	log=$LOGS/$s.log
 	start=$SECONDS
-	case $s in build|lint|docs|unit|san-address|san-thread|aarch64|rig|vm-*) ;; *) die -2 "no such stage: $s" ;; esac
+	case $s in build|lint|model|docs|unit|san-address|san-thread|aarch64|rig|vm-*) ;; *) die -2 "no such stage: $s" ;; esac
 	: >"$log"
 	timeout -k 20 "$(limit "$s")" "$TOP/tests/check.sh" --stage "$s" >>"$log" 2>&1
 	status=$?

@@ -14,7 +14,7 @@
 #	kselftest  the kernel's test framework, unpacked beside tests/heddle
 #	bench      the rivals that benchmarks compare with
 #	docs       manual pages and their checks
-#	lint       static checks
+#	lint       static checks, and the model checker
 #	all        all of these
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -31,7 +31,7 @@ packages() { # packages GROUP
 	bench)	echo golang-go g++ libboost-context-dev libboost-fiber-dev libst-dev \
 			pkg-config valgrind ;;
 	docs)	echo scdoc man-db mandoc ;;
-	lint)	echo reuse cppcheck shellcheck sparse ;;
+	lint)	echo reuse cppcheck shellcheck sparse spin gcc ;;
 	*)	die -2 "no such group: $1 (build kmod vm cross kselftest bench docs lint all)" ;;
 	esac
 }
