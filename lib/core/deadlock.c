@@ -38,10 +38,25 @@ uint64_t hd_fibers_alive(void)
 	return own_fibers_alive() + atomic_load(&hd_rt.foreign_started) - ended;
 }
 
-/* The task of a machine that is becoming a blank, 0 if it has gone. */
+/*
+ * One look at a time, and none once the end is decided: hd_run's thread takes
+ * the lock before it frees what is looked at here.
+ */
+static struct hd_lock quiet_lock;
+
+/* The task of a machine that is becoming a blank, or ends; 0 if it has gone. */
 static int leaving(struct hd_machine *m)
 {
-	return m->blank.tid_word ? (int)atomic_load(m->blank.tid_word) : 0;
+	return m->blank.tid_word ? (int)atomic_load(m->blank.tid_word) :
+	       atomic_load_explicit(&m->ending_tid, memory_order_relaxed);
+}
+
+void hd_quiescent_leaving(struct hd_machine *m)
+{
+	hd_lock(&quiet_lock);
+	atomic_store_explicit(&m->ending_tid, (int)syscall(SYS_gettid), memory_order_relaxed);
+	m->blank.tid_word = NULL;
+	hd_unlock(&quiet_lock);
 }
 
 static bool ours(int tid)
@@ -151,12 +166,6 @@ static void finish(void)
 	__atomic_store_n(&hd_rt.m0->quit, true, __ATOMIC_RELEASE);
 	hd_note_wake(&hd_rt.m0->note);
 }
-
-/*
- * One look at a time, and none once the end is decided: hd_run's thread takes
- * the lock before it frees what is looked at here.
- */
-static struct hd_lock quiet_lock;
 
 void hd_quiescent_drain(void)
 {

@@ -488,6 +488,7 @@ void *hd_machine_thread(void *machine)
 			m->dirty = m->leave = false;
 			m->cur = NULL;
 			hd_tls_machine = NULL;
+			hd_quiescent_leaving(m);
 			hd_template_reap(m);
 			hd_active_dec();
 			break;

@@ -94,6 +94,7 @@ struct hd_machine {
 	char name[16];			/* of its thread: hd-m<index> */
 	pthread_t thread;
 	struct hd_blank blank;
+	_Atomic int ending_tid;		/* of a thread that ends as a pthread, not joined yet */
 	struct hd_fiber *foreign;	/* extra: its fiber, kept between calls */
 	uint64_t generation;		/* of the runtime it belongs to */
 	uint32_t depth;			/* hd_call nesting */

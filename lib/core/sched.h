@@ -73,5 +73,11 @@ void hd_quiescent_again(void);
 void hd_quiescent_drain(void);
 /* In a forked child. */
 void hd_quiescent_forget(void);
+/*
+ * m's thread, the caller, ends as a pthread: libc's memory of it, tid word and
+ * all, is gone once it has been joined.  m->ending_tid says until then that the
+ * task is ours.
+ */
+void hd_quiescent_leaving(struct hd_machine *m);
 
 #endif

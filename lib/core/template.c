@@ -136,6 +136,7 @@ static void reap(bool all)
 			hd_unlock(&tmpl.lock);
 			continue;
 		}
+		atomic_store_explicit(&m->ending_tid, 0, memory_order_relaxed);
 		m->thread_made = false;
 		hd_lock(&hd_rt.lock);
 		m->link = hd_rt.unborn;
