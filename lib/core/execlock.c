@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/execlock.h"
+#include "core/machine.h"
 #include "ground/device.h"
 #include "ground/futex.h"
 
@@ -229,6 +230,7 @@ static void write_unlock(struct heddle_execlock *l)
 void hd_exec_write_lock(void)
 {
 	lock(write_lock, write_unlock);
+	hd_machines_settle();
 }
 
 void hd_exec_write_unlock(void)

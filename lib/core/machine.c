@@ -38,6 +38,7 @@ static int membarrier(int cmd)
 void hd_machine_forget(void)
 {
 	atomic_store(&retake_lock.word, 0);
+	hd_rt.all = NULL;
 }
 
 int hd_machine_init(void)
@@ -235,6 +236,7 @@ int hd_blank_start(struct hd_machine *m, bool in_place)
 	/* the kernel clears the word after the old task's last use of the stack, and wakes it */
 	while ((tid = atomic_load_explicit(m->blank.tid_word, memory_order_acquire)))
 		hd_futex_wait_shared(m->blank.tid_word, tid);
+	atomic_store_explicit(&m->leaving, false, memory_order_release);
 	m->status->birth = in_place ? HD_BIRTH_BLANK : HD_BIRTH_MODULE;
 	err = in_place ? clone_here(m) : clone_by_module(m);
 	if (!err) {
@@ -361,19 +363,46 @@ void hd_machine_start(struct hd_proc *p, bool spinning)
 /* ---- a machine's thread ------------------------------------------------- */
 
 /* What glibc and the kernel agreed on for this thread, to be said again for the next task. */
-static void note_identity(struct hd_machine *m)
+void hd_machine_note_identity(struct hd_machine *m)
 {
 	int *tid_word = NULL;
 
 	m->thread = pthread_self();
+	m->first_tid = (pid_t)syscall(SYS_gettid);
 	/* the sanitizers' own records of threads do not know of one that comes again */
 	if (HD_SANITIZED)
-		return;
+		goto out;
 	m->blank.tls = hd_tls_base();
 	if (!prctl(PR_GET_TID_ADDRESS, &tid_word))
 		m->blank.tid_word = (_Atomic uint32_t *)tid_word;
 	if (syscall(SYS_get_robust_list, 0, &m->blank.robust_head, &m->blank.robust_len))
 		m->blank.robust_head = NULL;
+out:
+	/* release: pairs with the acquire in hd_machine_task */
+	atomic_store_explicit(&m->known, true, memory_order_release);
+}
+
+pid_t hd_machine_task(struct hd_machine *m)
+{
+	if (!m->thread_made && !m->is_main)
+		return 0;
+	/* pthread_create has returned, and the thread does not wait for us before it says so */
+	while (!atomic_load_explicit(&m->known, memory_order_acquire))
+		sched_yield();
+	if (m->blank.tid_word)
+		return (pid_t)atomic_load(m->blank.tid_word);
+	return atomic_load(&m->ending_tid) ?: m->first_tid;
+}
+
+void hd_machines_settle(void)
+{
+	struct hd_machine *m = __atomic_load_n(&hd_rt.all, __ATOMIC_ACQUIRE);
+	struct timespec ts = { 0, 20000 };
+
+	/* microseconds; and no futex: the kernel wakes one only, who is to clone the blank */
+	for (; m; m = m->all)
+		while (atomic_load(&m->leaving) && atomic_load(m->blank.tid_word))
+			nanosleep(&ts, NULL);
 }
 
 static void renew_identity(struct hd_machine *m)
@@ -438,6 +467,12 @@ static void retire(struct hd_machine *m)
 	end(m);
 }
 
+/*
+ * Who holds the exec lock exclusively finds us here still, or never again
+ * (hd_machines_settle).  glibc's setuid() and its like depend on it: they wait
+ * for an answer from every thread they could send a signal to, and a task that
+ * has come to its exit gives none.
+ */
 static void leave_as_blank(struct hd_machine *m)
 {
 	m->dirty = false;
@@ -447,6 +482,10 @@ static void leave_as_blank(struct hd_machine *m)
 	hd_rt.blanks = m;
 	hd_unlock(&hd_rt.lock);
 	hd_active_dec();
+	/* last, as nothing that waits may come between this and the exit */
+	hd_exec_read_lock();
+	atomic_store(&m->leaving, true);
+	hd_exec_read_unlock();
 	/* who takes m from the list waits for the tid word before it touches the stack */
 	hd_blank_leave(&m->blank.sp);
 	renew_identity(m);
@@ -459,7 +498,7 @@ void *hd_machine_thread(void *machine)
 	hd_tls_machine = m;
 	m->exceptions = hd_exceptions();
 	hd_san_machine(HD_SAN(m));
-	note_identity(m);
+	hd_machine_note_identity(m);
 	for (;;) {
 		if (m->quit) {
 			renew_state(m);
@@ -488,7 +527,10 @@ void *hd_machine_thread(void *machine)
 			m->dirty = m->leave = false;
 			m->cur = NULL;
 			hd_tls_machine = NULL;
+			/* shared: not while somebody looks at all threads (hd_machine_task) */
+			hd_exec_read_lock();
 			hd_quiescent_leaving(m);
+			hd_exec_read_unlock();
 			hd_template_reap(m);
 			hd_active_dec();
 			break;

@@ -69,7 +69,7 @@ struct hd_machine {
 	bool dirty;			/* its locked fiber ended: never to be used again */
 	bool quit;			/* end for good, as a pthread */
 	bool leave;			/* end, as a pthread: not needed for some time */
-	bool thread_made;		/* it has a pthread */
+	bool thread_made;		/* it has a pthread; changed with the exec lock held shared */
 	bool detached;			/* and nobody is to join that */
 
 	enum hd_post post;
@@ -95,6 +95,9 @@ struct hd_machine {
 	pthread_t thread;
 	struct hd_blank blank;
 	_Atomic int ending_tid;		/* of a thread that ends as a pthread, not joined yet */
+	_Atomic bool known;		/* blank and first_tid are of the pthread it has */
+	_Atomic bool leaving;		/* its task is on the way out, and no blank yet */
+	pid_t first_tid;		/* where there is no tid word: its only task */
 	struct hd_fiber *foreign;	/* extra: its fiber, kept between calls */
 	uint64_t generation;		/* of the runtime it belongs to */
 	uint32_t depth;			/* hd_call nesting */
@@ -168,6 +171,17 @@ static inline void hd_machine_set_tid(struct hd_machine *m, int32_t tid)
 
 /* At the end of the runtime: all idle machines and blanks end and are joined. */
 void hd_machine_quit_all(void);
+
+/* By each thread of the runtime, first thing: who it is. */
+void hd_machine_note_identity(struct hd_machine *m);
+
+/*
+ * Both with the exec lock held exclusively, so that no thread of the runtime
+ * comes to be.  settle: wait for those that are about to become blanks, so that
+ * none goes, either.  task: the tid of m's thread, 0 if it has none.
+ */
+void hd_machines_settle(void);
+pid_t hd_machine_task(struct hd_machine *m);
 
 int hd_machine_init(void);
 /* In a forked child. */

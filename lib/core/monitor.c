@@ -125,6 +125,7 @@ static void *monitor_main(void *unused)
 
 	(void)unused;
 	hd_set_system_thread();
+	hd_machine_note_identity(mon.self);
 	prctl(PR_SET_NAME, "hd-monitor");
 	/* it may clone machines: nothing of its own may differ from the template's state */
 	hd_machine_set_tid(mon.self, (int32_t)syscall(SYS_gettid));
@@ -173,6 +174,8 @@ int hd_monitor_start(void)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	hd_exec_read_lock();
 	err = pthread_create(&mon.thread, NULL, monitor_main, NULL);
+	mon.self->thread_made = !err;
+	mon.self->detached = true;	/* joined by hd_monitor_stop */
 	hd_exec_read_unlock();
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	mon.running = !err;

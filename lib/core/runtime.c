@@ -126,7 +126,7 @@ static int make_main_machine(void)
 	if (!m)
 		return -ENOMEM;
 	m->is_main = true;
-	m->thread = pthread_self();
+	hd_machine_note_identity(m);
 	hd_machine_set_tid(m, (int32_t)syscall(SYS_gettid));
 	m->status->birth = HD_BIRTH_MAIN;
 	m->status->born_ns = hd_clock();
@@ -181,8 +181,13 @@ static int start_runtime(void)
 
 static void free_machines(void)
 {
-	struct hd_machine *m = hd_rt.all, *next;
+	struct hd_machine *m, *next;
 
+	/* exclusively: who has the exec lock may go through the list (hd_machines_settle) */
+	hd_exec_write_lock();
+	m = hd_rt.all;
+	hd_rt.all = NULL;
+	hd_exec_write_unlock();
 	for (; m; m = next) {
 		next = m->all;
 		if (m->bound)
@@ -190,7 +195,6 @@ static void free_machines(void)
 		free(m->foreign);
 		free(m);
 	}
-	hd_rt.all = NULL;
 }
 
 static void end_runtime(void)

@@ -31,7 +31,9 @@ static struct {
 	pthread_t thread, kthread;
 	bool have_thread, have_kthread;
 	pid_t tid;
-	struct heddle_state state;	/* as it saw itself */
+	struct heddle_state state;	/* as it saw itself; lock */
+	bool renew;			/* it is to look again; lock */
+	_Atomic uint32_t renewed;	/* futex: how often it has */
 	struct hd_note started;
 	_Atomic bool parked;		/* the kernel's template serves */
 	pthread_attr_t attr;
@@ -62,7 +64,7 @@ pid_t hd_template_tid(void)
 
 int hd_template_state(struct heddle_state *st)
 {
-	const struct heddle_state *own = &tmpl.state;
+	struct heddle_state own;
 	const uint64_t only = (1ull << HEDDLE_ATTR_SECUREBITS | 1ull << HEDDLE_ATTR_MEMPOLICY |
 			       1ull << HEDDLE_ATTR_KEYRINGS | 1ull << HEDDLE_ATTR_PDEATHSIG |
 			       1ull << HEDDLE_ATTR_TRAPS);
@@ -70,14 +72,17 @@ int hd_template_state(struct heddle_state *st)
 
 	if (err)
 		return err;
+	hd_lock(&tmpl.lock);
+	own = tmpl.state;
+	hd_unlock(&tmpl.lock);
 	/* its other attributes may change with its process: a chdir by anybody is one for all */
-	st->securebits = own->securebits;
-	st->mempolicy = own->mempolicy;
-	st->session_keyring = own->session_keyring;
-	st->thread_keyring = own->thread_keyring;
-	st->pdeathsig = own->pdeathsig;
-	st->traps = own->traps;
-	st->valid |= own->valid & only;
+	st->securebits = own.securebits;
+	st->mempolicy = own.mempolicy;
+	st->session_keyring = own.session_keyring;
+	st->thread_keyring = own.thread_keyring;
+	st->pdeathsig = own.pdeathsig;
+	st->traps = own.traps;
+	st->valid |= own.valid & only;
 	return 0;
 }
 
@@ -116,6 +121,27 @@ void hd_template_reap(struct hd_machine *m)
 }
 
 /*
+ * Its tid word goes with the pthread: not while somebody looks at all threads'.
+ * At the end of the runtime nobody does, and a destructor might want the lock.
+ */
+static bool join(struct hd_machine *m, bool wait)
+{
+	bool ended;
+
+	if (wait) {
+		ended = !pthread_join(m->thread, NULL);
+		m->thread_made = false;
+	} else {
+		hd_exec_read_lock();
+		ended = !pthread_tryjoin_np(m->thread, NULL);
+		if (ended)
+			m->thread_made = false;
+		hd_exec_read_unlock();
+	}
+	return ended;
+}
+
+/*
  * Join those that have ended; a destructor may keep one for as long as it
  * likes, and is not waited for unless all is over.
  */
@@ -129,7 +155,7 @@ static void reap(bool all)
 	hd_unlock(&tmpl.lock);
 	while ((m = list)) {
 		list = m->link;
-		if (all ? pthread_join(m->thread, NULL) : pthread_tryjoin_np(m->thread, NULL)) {
+		if (!join(m, all)) {
 			hd_lock(&tmpl.lock);
 			m->link = tmpl.ending;
 			tmpl.ending = m;
@@ -137,7 +163,6 @@ static void reap(bool all)
 			continue;
 		}
 		atomic_store_explicit(&m->ending_tid, 0, memory_order_relaxed);
-		m->thread_made = false;
 		hd_lock(&hd_rt.lock);
 		m->link = hd_rt.unborn;
 		hd_rt.unborn = m;
@@ -150,14 +175,15 @@ static int make_pthread(struct hd_machine *m)
 	int err;
 
 	m->status->birth = HD_BIRTH_PTHREAD;
-	m->thread_made = true;
 	m->detached = false;
 	hd_exec_read_lock();
+	m->thread_made = true;
+	atomic_store(&m->known, false);
 	err = pthread_create(&m->thread, &tmpl.attr, hd_machine_thread, m);
-	hd_exec_read_unlock();
 	if (err)
 		m->thread_made = false;
-	else
+	hd_exec_read_unlock();
+	if (!err)
 		hd_count(&hd_rt.count.machines_started);
 	return -err;
 }
@@ -184,10 +210,36 @@ static void serve(struct hd_machine *m)
 static void enter_system(const char *name, struct hd_machine *m)
 {
 	system_thread = true;
+	hd_machine_note_identity(m);
 	prctl(PR_SET_NAME, name);
 	hd_machine_set_tid(m, (int32_t)syscall(SYS_gettid));
 	m->status->born_ns = hd_clock();
 	hd_machine_set_state(m, HD_MS_IDLE);
+}
+
+static void look_at_self(void)
+{
+	struct heddle_state st;
+
+	if (hd_state_read(0, tmpl.tid, &st))
+		st.valid = 0;
+	hd_lock(&tmpl.lock);
+	tmpl.state = st;
+	hd_unlock(&tmpl.lock);
+	atomic_fetch_add(&tmpl.renewed, 1);
+	hd_futex_wake(&tmpl.renewed, INT_MAX);
+}
+
+void hd_template_renew_state(void)
+{
+	uint32_t n = atomic_load(&tmpl.renewed);
+
+	hd_lock(&tmpl.lock);
+	tmpl.renew = true;
+	hd_note_wake(&tmpl.note);
+	hd_unlock(&tmpl.lock);
+	while (atomic_load(&tmpl.renewed) == n)
+		hd_futex_wait(&tmpl.renewed, n, 0);
 }
 
 static void *template_main(void *unused)
@@ -195,12 +247,11 @@ static void *template_main(void *unused)
 	(void)unused;
 	enter_system("hd-template", tmpl.self);
 	tmpl.tid = (pid_t)syscall(SYS_gettid);
-	if (hd_state_read(0, tmpl.tid, &tmpl.state))
-		tmpl.state.valid = 0;
+	look_at_self();
 	hd_note_wake(&tmpl.started);
 	for (;;) {
 		struct hd_machine *list, *m;
-		bool stop, drain;
+		bool stop, drain, renew;
 
 		hd_lock(&tmpl.lock);
 		list = tmpl.requests;
@@ -208,7 +259,11 @@ static void *template_main(void *unused)
 		stop = tmpl.stop;
 		drain = tmpl.drain;
 		tmpl.drain = false;
+		renew = tmpl.renew;
+		tmpl.renew = false;
 		hd_unlock(&tmpl.lock);
+		if (renew)
+			look_at_self();
 		while ((m = list)) {
 			list = m->link;
 			serve(m);
@@ -240,7 +295,7 @@ static void *ktemplate_main(void *unused)
 }
 
 /* A thread with every signal blocked, which its children unblock for themselves. */
-static int start(pthread_t *thread, void *(*fn)(void *))
+static int start(pthread_t *thread, void *(*fn)(void *), struct hd_machine *self)
 {
 	sigset_t all, old;
 	int err;
@@ -249,6 +304,8 @@ static int start(pthread_t *thread, void *(*fn)(void *))
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	hd_exec_read_lock();
 	err = pthread_create(thread, &tmpl.attr, fn, NULL);
+	self->thread_made = !err;
+	self->detached = true;		/* joined by hd_template_stop */
 	hd_exec_read_unlock();
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (!err)
@@ -278,7 +335,7 @@ int hd_template_start(void)
 	tmpl.self = hd_machine_alloc(HD_ROLE_TEMPLATE);
 	if (!tmpl.self)
 		return -ENOMEM;
-	err = start(&tmpl.thread, template_main);
+	err = start(&tmpl.thread, template_main, tmpl.self);
 	if (err)
 		return err;
 	tmpl.have_thread = true;
@@ -286,7 +343,7 @@ int hd_template_start(void)
 		hd_rt.status->template_tid = tmpl.tid;
 	if (hd_device_features() & HEDDLE_FEAT_CLONE) {
 		tmpl.kself = hd_machine_alloc(HD_ROLE_KTEMPLATE);
-		if (tmpl.kself && !start(&tmpl.kthread, ktemplate_main))
+		if (tmpl.kself && !start(&tmpl.kthread, ktemplate_main, tmpl.kself))
 			tmpl.have_kthread = true;
 	}
 	make_blanks();

@@ -40,6 +40,8 @@ pid_t hd_template_tid(void);
  * what it said of itself when it started.
  */
 int hd_template_state(struct heddle_state *st);
+/* It has been changed on purpose (hd_all_threads): have it look at itself again, and wait. */
+void hd_template_renew_state(void);
 
 /* Is the caller one of the runtime's own threads that run no user code? */
 bool hd_is_system_thread(void);

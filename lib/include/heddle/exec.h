@@ -23,6 +23,8 @@ HD_API int hd_execve(const char *path, char *const argv[], char *const envp[]);
  * The lock itself, for code that creates threads or processes by other means.
  * Usable from any thread of the process, with or without a running runtime.
  * Blocks the OS thread, for as long as clones (or an exec) in flight take.
+ * While it is held exclusively none of the runtime's threads begins or ends:
+ * take it around glibc's setuid(), setgroups() and their like.
  */
 HD_API void hd_exec_read_lock(void);
 HD_API void hd_exec_read_unlock(void);

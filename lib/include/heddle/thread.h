@@ -38,6 +38,29 @@ HD_API int hd_unlock_thread(void);
 HD_API int hd_thread_state_check(char *buf, size_t len);
 
 /*
+ * Call fn(arg) once on every thread of the runtime: all machines, idle, locked
+ * or blocked, both templates, the monitor; threads made later are copies of
+ * those.  For changes the kernel makes to one thread only, as by
+ * syscall(SYS_setresuid, ...) or prctl.  No thread is created, ends or execs
+ * meanwhile (the exec lock is held exclusively).
+ *
+ * fn runs in a handler of signal 33 but on the calling thread, in parallel: only
+ * system calls and what else is async-signal-safe, nothing of heddle's.  It
+ * returns 0 or a negative errno.  It is called on the caller first, then on the
+ * templates and the monitor, then on the others.
+ *
+ * 0: all have it.  < 0: none has: what fn returned on the caller, or -EPERM (not
+ * on a fiber of the runtime's own thread), -EINVAL, -ENOMEM, -EOPNOTSUPP (libc
+ * does not use signal 33 as glibc does).  > 0: fn failed on another thread later;
+ * so many threads have the change, others do not.  That cannot be taken back by
+ * us: call again with an fn that undoes it, on every thread, or end the process.
+ *
+ * Blocks until every thread has answered.  Interrupted system calls are restarted
+ * as with SA_RESTART.  Foreign threads are left alone, inside hd_call as well.
+ */
+HD_API int hd_all_threads(int (*fn)(void *arg), void *arg);
+
+/*
  * Bracket for a call that may block the OS thread for long (a library that
  * waits, a system call hd has no twin for): the processor is given to another
  * machine at once, and taken back at the end, which may have to wait for one.
