@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/rseq.h>
 
+#include "core/debug.h"
 #include "core/execlock.h"
 #include "core/machine.h"
 #include "core/runtime.h"
@@ -193,6 +194,8 @@ static bool may_clone(void)
 {
 	struct hd_machine *self = hd_this_machine();
 
+	if (__builtin_expect(hd_debug_plant_clone, 0))
+		return true;
 	if (!self)
 		return hd_is_system_thread();
 	return !self->is_extra && !self->locked && !self->dirty;
@@ -221,6 +224,9 @@ static int clone_here(struct hd_machine *m)
 		CLONE_CHILD_CLEARTID;
 	long r;
 
+	/* at the end blanks only come back to end as pthreads do, and run no user code */
+	if (__builtin_expect(hd_debug, 0) && !m->quit)
+		hd_debug_check_clone();
 	hd_exec_read_lock();
 	r = hd_blank_clone(flags, m->blank.sp, (void *)m->blank.tid_word,
 			   (void *)m->blank.tid_word, m->blank.tls);

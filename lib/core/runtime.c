@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/debug.h"
 #include "core/execlock.h"
 #include "core/extra.h"
 #include "core/monitor.h"
@@ -296,6 +297,7 @@ int hd_run(int (*fn)(void *arg), void *arg, const struct hd_options *opt)
 	memset(&hd_rt, 0, sizeof(hd_rt));
 	hd_rt.generation = generation + 1;
 	atomic_store(&hd_rt.fiber_ids, 1);
+	hd_debug_init();
 	err = take_options(opt);
 	if (!err) {
 		hd_active_inc();

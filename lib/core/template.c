@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 
+#include "core/debug.h"
 #include "core/execlock.h"
 #include "core/runtime.h"
 #include "core/sched.h"
@@ -174,6 +175,8 @@ static int make_pthread(struct hd_machine *m)
 {
 	int err;
 
+	if (__builtin_expect(hd_debug, 0))
+		hd_debug_check_clone();
 	m->status->birth = HD_BIRTH_PTHREAD;
 	m->detached = false;
 	hd_exec_read_lock();

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: 2026 The heddle authors
+/*
+ * core_debug - HEDDLE_DEBUG: a clone from a thread that must not clone ends the
+ * process and says why; one from any other does not.
+ */
+#include "core_common.h"
+
+/* In user space: the module clones in the template's context alone. */
+static int run_here(int (*fn)(void *arg))
+{
+	return run_opt(fn, NULL, 2, HD_OPT_NO_MODULE);
+}
+
+static void *lock_and_end(void *arg)
+{
+	hd_lock_thread();
+	return NULL;
+}
+
+/* Each of them needs a clone. */
+static void grow(int rounds)
+{
+	for (int i = 0; i < rounds; i++) {
+		struct hd_fiber *f[3];
+		int n = 0;
+
+		for (int k = 0; k < 3; k++)
+			n += !hd_go(&f[n], lock_and_end, NULL);
+		hd_block_begin();
+		usleep(100);
+		hd_block_end();
+		while (n)
+			hd_join(f[--n], NULL);
+	}
+}
+
+static int clean_main(void *arg)
+{
+	grow(30);
+	hd_lock_thread();
+	grow(30);
+	hd_unlock_thread();
+	return 0;
+}
+
+static int clean(void *arg)
+{
+	setenv("HEDDLE_DEBUG", "1", 1);
+	return run_here(clean_main);
+}
+
+static int locked_main(void *arg)
+{
+	hd_lock_thread();
+	grow(200);
+	return 0;
+}
+
+static int locked(void *arg)
+{
+	setenv("HEDDLE_DEBUG", arg, 1);
+	return run_here(locked_main);
+}
+
+static void *foreign_fiber(void *arg)
+{
+	grow(200);
+	return NULL;
+}
+
+static void *foreign_thread(void *arg)
+{
+	hd_call(foreign_fiber, NULL, NULL);
+	return NULL;
+}
+
+static int foreign_main(void *arg)
+{
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, foreign_thread, NULL))
+		return 1;
+	hd_block_begin();
+	pthread_join(t, NULL);
+	hd_block_end();
+	return 0;
+}
+
+static int foreign(void *arg)
+{
+	setenv("HEDDLE_DEBUG", arg, 1);
+	return run_here(foreign_main);
+}
+
+/* Every machine it comes to, and none locked. */
+static int changed_main(void *arg)
+{
+	for (int i = 0; i < 200; i++) {
+		prctl(PR_SET_TIMERSLACK, 123456ul);
+		grow(1);
+	}
+	return 0;
+}
+
+static int changed(void *arg)
+{
+	setenv("HEDDLE_DEBUG", arg, 1);
+	return run_here(changed_main);
+}
+
+static void ends_well(int (*fn)(void *), const char *arg)
+{
+	struct outcome o;
+
+	in_process(&o, fn, (void *)arg, 15);
+	EXPECT_TRUE(EXITED(&o, 0));
+	if (!EXITED(&o, 0))
+		show(&o);
+}
+
+static void is_found(int (*fn)(void *), const char *arg, const char *words)
+{
+	struct outcome o;
+
+	in_process(&o, fn, (void *)arg, 15);
+	EXPECT_TRUE(WIFSIGNALED(o.status) && WTERMSIG(o.status) == SIGABRT);
+	EXPECT_NE(NULL, strstr(o.err, words));
+	if (!strstr(o.err, words))
+		show(&o);
+}
+
+TEST(clean_threads_clone)
+{
+	use_metadata(_metadata);
+	ends_well(clean, NULL);
+	ends_well(locked, "1");
+	ends_well(foreign, "1");
+}
+
+/* Whoever clones first: the locked or foreign one, or one whose fiber ended locked. */
+TEST(planted_clones)
+{
+	use_metadata(_metadata);
+	is_found(locked, "plant-clone", "a thread is cloned from");
+	is_found(foreign, "plant-clone", "a thread is cloned from");
+}
+
+TEST(a_thread_changed_without_lock)
+{
+	use_metadata(_metadata);
+	is_found(changed, "1", "timer_slack");
+	ends_well(changed, "0");
+}
+
+TEST_HARNESS_MAIN
