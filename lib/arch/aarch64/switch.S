@@ -22,6 +22,30 @@ hd_ctx_start:
 	.cfi_endproc
 	.size	hd_ctx_start, . - hd_ctx_start
 
+/* Where hd_blank_leave's frame has them. */
+	.macro	cfi_frame
+	.cfi_offset x19, -160
+	.cfi_offset x20, -152
+	.cfi_offset x21, -144
+	.cfi_offset x22, -136
+	.cfi_offset x23, -128
+	.cfi_offset x24, -120
+	.cfi_offset x25, -112
+	.cfi_offset x26, -104
+	.cfi_offset x27, -96
+	.cfi_offset x28, -88
+	.cfi_offset x29, -80
+	.cfi_offset x30, -72
+	.cfi_offset 72, -64		/* d8 */
+	.cfi_offset 73, -56
+	.cfi_offset 74, -48
+	.cfi_offset 75, -40
+	.cfi_offset 76, -32
+	.cfi_offset 77, -24
+	.cfi_offset 78, -16
+	.cfi_offset 79, -8
+	.endm
+
 /* The frame: x19-x28, x29, x30, d8-d15; 160 bytes. */
 	.globl	hd_blank_leave
 	.hidden	hd_blank_leave
@@ -42,6 +66,7 @@ hd_blank_leave:
 	stp	d10, d11, [sp, #112]
 	stp	d12, d13, [sp, #128]
 	stp	d14, d15, [sp, #144]
+	cfi_frame
 	mov	x9, sp
 	str	x9, [x0]
 	mov	x0, xzr
@@ -90,6 +115,7 @@ hd_template_park:
 blank_resume:
 	.cfi_startproc
 	.cfi_def_cfa sp, 160
+	cfi_frame			/* still true when they have been read */
 	ldp	x19, x20, [sp, #0]
 	ldp	x21, x22, [sp, #16]
 	ldp	x23, x24, [sp, #32]
@@ -107,3 +133,12 @@ blank_resume:
 	.size	blank_resume, . - blank_resume
 
 	.section .note.GNU-stack,"",%progbits
+
+#ifdef __ARM_FEATURE_BTI_DEFAULT
+/* All that is jumped to here says so (bti): this object does not take it from the others. */
+	.section .note.gnu.property,"a"
+	.p2align 3
+	.word	4, 16, 5		/* name, description, NT_GNU_PROPERTY_TYPE_0 */
+	.asciz	"GNU"
+	.word	0xc0000000, 4, 1, 0	/* GNU_PROPERTY_AARCH64_FEATURE_1_AND: BTI */
+#endif
