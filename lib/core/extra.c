@@ -115,7 +115,8 @@ void hd_extra_leave(struct hd_machine *m)
 	struct hd_proc *p;
 
 	hd_enter();
-	atomic_fetch_add_explicit(&hd_rt.foreign_ended, 1, memory_order_relaxed);
+	/* release: after foreign_started, for who sums both (hd_fibers_alive) */
+	atomic_fetch_add_explicit(&hd_rt.foreign_ended, 1, memory_order_release);
 	p = hd_machine_release(m);
 	m->depth = 0;
 	__atomic_store_n(&m->status->fiber, 0, __ATOMIC_RELAXED);

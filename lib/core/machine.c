@@ -60,7 +60,8 @@ void hd_machine_acquire(struct hd_machine *m, struct hd_proc *p)
 	m->next_p = NULL;
 	/* release: who finds m by it (the monitor, a world stop) sees its slot */
 	__atomic_store_n(&p->m, m, __ATOMIC_RELEASE);
-	__atomic_store_n(&m->slot->retake, HD_RETAKE_NONE, __ATOMIC_RELAXED);
+	/* release: a taker that finds NONE finds in_runtime set before, membarrier or not */
+	__atomic_store_n(&m->slot->retake, HD_RETAKE_NONE, __ATOMIC_RELEASE);
 	/* release: a taker that reads the number sees p->m */
 	__atomic_store_n(&m->slot->processor, p->id + 1, __ATOMIC_RELEASE);
 	__atomic_store_n(&m->status->proc, p->id + 1, __ATOMIC_RELAXED);

@@ -320,6 +320,8 @@ void hd_idle_put(struct hd_proc *p)
 {
 	atomic_fetch_or(&hd_rt.idle[p->id / 64], 1ull << p->id % 64);
 	atomic_fetch_add(&hd_rt.nidle, 1);
+	/* what the caller looks at next are no seq_cst loads: those an atomic does not hold back */
+	atomic_thread_fence(memory_order_seq_cst);
 }
 
 bool hd_idle_take(struct hd_proc *p)

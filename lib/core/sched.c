@@ -388,7 +388,9 @@ static void complete(struct hd_proc *p, struct hd_fiber *f, void *ret)
 	if (f->flags & HD_FIBER_MAIN)
 		atomic_store(&hd_rt.main_done, 1);
 	atomic_store_explicit(&f->state, HD_FIBER_DONE, relaxed);
-	atomic_store_explicit(&p->ended, atomic_load_explicit(&p->ended, relaxed) + 1, relaxed);
+	/* release: who counts this end counts the fiber's start, too (own_fibers_alive) */
+	atomic_store_explicit(&p->ended, atomic_load_explicit(&p->ended, relaxed) + 1,
+			      memory_order_release);
 	/* acq_rel: the result before the word, the joiner's park before hd_ready */
 	j = atomic_exchange_explicit(&f->joiner, HD_JOIN_DONE, memory_order_acq_rel);
 	if (j == HD_JOIN_DETACHED)
@@ -543,8 +545,9 @@ static bool park_machine(struct hd_machine *m)
 static void stop_spinning(struct hd_machine *m)
 {
 	m->spinning = false;
-	/* seq_cst: before the last look for work */
+	/* before the last look for work: pairs with the fence of who pushed some */
 	atomic_fetch_sub(&hd_rt.nspinning, 1);
+	atomic_thread_fence(memory_order_seq_cst);
 }
 
 static struct hd_fiber *spin_for_work(struct hd_machine *m)
