@@ -63,6 +63,8 @@ int hd_stack_init(size_t usable)
 	/* besides: the guard, and a page for header and colour */
 	pool.slot = (usable + pool.page - 1) / pool.page * pool.page + 2 * pool.page;
 	pool.mprotect_budget = guard_budget();
+	/* who takes any advice does not know this one: qemu-user does nothing, and says 0 */
+	pool.no_madvise = !madvise(NULL, 0, -1);
 	return 0;
 }
 

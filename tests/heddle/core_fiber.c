@@ -397,6 +397,52 @@ TEST_F(fiber, stack_is_as_large_as_asked)
 	EXPECT_EQ(0, hd_run(stack_main, (void *)(1016ul << 10), &o));
 }
 
+/* A fiber that needs more ends the process; its neighbours' stacks stay whole. */
+static __attribute__((noinline)) int descend(int n)
+{
+	volatile char page[2048];
+
+	page[0] = (char)n;
+	return n ? descend(n - 1) + page[0] : 0;
+}
+
+static void *overflows(void *arg)
+{
+	(void)arg;
+	return (void *)(intptr_t)descend(60);	/* 120 KiB of 56, through the guard */
+}
+
+static int overflow_main(void *arg)
+{
+	struct hd_fiber *f[8];
+
+	(void)arg;
+	for (int i = 0; i < 8; i++)
+		hd_go(&f[i], i == 4 ? overflows : stack_user, (void *)(32ul << 10));
+	for (int i = 0; i < 8; i++)
+		hd_join(f[i], NULL);
+	return 0;
+}
+
+static int overflow(void *procs)
+{
+	struct rlimit none = { 0, 0 };
+
+	setrlimit(RLIMIT_CORE, &none);
+	return run_opt(overflow_main, NULL, *(unsigned int *)procs, 0);
+}
+
+TEST_F(fiber, an_overflow_hits_the_guard)
+{
+	unsigned int procs = variant->procs;
+	struct outcome o;
+
+	in_process(&o, overflow, &procs, 20);
+	EXPECT_TRUE(WIFSIGNALED(o.status) && WTERMSIG(o.status) == SIGSEGV);
+	if (!WIFSIGNALED(o.status))
+		show(&o);
+}
+
 /* ---- yield, sleep ----------------------------------------------------------------- */
 
 static atomic_int turns;
