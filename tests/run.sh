@@ -64,8 +64,9 @@ stretch() { # stretch TARGET
 export BASE_DIR=$PWD
 # tests do less where all is slow
 [ "$factor" = 1 ] || export VM=1
-# for tests to skip by: under an emulator, executing a second program for the
-# same machine answers ENOEXEC
+# for tests to skip by; and where the same tests are for this machine: under an
+# emulator, executing a second program of its own answers ENOEXEC
+native=$(dirname "$OUT")/tests
 [ -z "${TEST_WRAPPER:-}" ] || export HEDDLE_EMULATED=1
 status=1
 for target in $(cut -d: -f1 "$OUT/list" | uniq); do
@@ -77,6 +78,7 @@ for target in $(cut -d: -f1 "$OUT/list" | uniq); do
 	[ ${#tests[@]} -gt 0 ] || continue
 	status=0
 	stretch "$target"
+	[ -z "${TEST_WRAPPER:-}" ] || export HEDDLE_NATIVE="$native/$target"
 	(
 		cd "$target"
 		set +eu

@@ -49,7 +49,8 @@ struct hd_child {
 	bool shares_files;		/* the fd table is the parent's: unshare below cut first */
 	unsigned int cut;
 	int pidfd;			/* number of the pidfd in the parent's table */
-	int report;			/* -1, or a pipe: the parent does not see our stores */
+	int report;			/* -1, or a socket: the parent does not see our stores */
+	int others_end;			/* of that socket, in the table we got a copy of */
 	_Atomic unsigned int state;	/* enum hd_child_state */
 	struct hd_spawn_error err;
 };

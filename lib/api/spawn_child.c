@@ -48,6 +48,25 @@ fail(struct hd_child *c, long error, enum hd_spawn_step step, unsigned int index
 		CALL(exit_group, 127, 0, 0, 0);
 }
 
+/*
+ * Where memory is copied, so is the table of files, and the parent can name us
+ * only when we are there: it says when it has our pidfd.
+ */
+CHILD static void wait_for_parent(struct hd_child *c)
+{
+	char go;
+	long r;
+
+	if (c->report < 0)
+		return;
+	CALL(close, c->others_end, 0, 0, 0);
+	do
+		r = CALL(read, c->report, &go, 1, 0);
+	while (r == -EINTR);
+	while (r != 1)
+		CALL(exit_group, 127, 0, 0, 0);	/* it gave up, or died */
+}
+
 /* ---- signals ---- */
 
 /* At least the kernel's struct sigaction on any machine; the handler comes first. */
@@ -163,6 +182,19 @@ CHILD static void close_fds(unsigned int lo, unsigned int hi)
 		close_slowly(lo, hi);
 }
 
+/* All from lo on but what a failure is reported by, which no action names and the exec closes. */
+CHILD static void close_from(const struct hd_child *c, unsigned int lo)
+{
+	unsigned int report = (unsigned int)c->report;
+
+	if (c->report >= 0 && report >= lo) {
+		if (report > lo)
+			close_fds(lo, report - 1);
+		lo = report + 1;
+	}
+	close_fds(lo, UINT_MAX);
+}
+
 /*
  * From the parent's table to one of our own with only what lies below cut.
  * Until here no fd may be opened, closed or changed.  This is what makes the
@@ -231,7 +263,7 @@ CHILD static long open_as(const struct hd_spawn_action *a)
 	return r;
 }
 
-CHILD static long do_action(const struct hd_spawn_action *a)
+CHILD static long do_action(const struct hd_child *c, const struct hd_spawn_action *a)
 {
 	switch (a->op) {
 	case HD_SPAWN_OPEN:
@@ -249,7 +281,7 @@ CHILD static long do_action(const struct hd_spawn_action *a)
 	case HD_SPAWN_CLOSEFROM:
 		if (a->fd < 0)
 			return -EBADF;
-		close_fds((unsigned int)a->fd, UINT_MAX);
+		close_from(c, (unsigned int)a->fd);
 		return 0;
 	case HD_SPAWN_CHDIR:
 		return CALL(chdir, a->path, 0, 0, 0);
@@ -285,7 +317,7 @@ CHILD static void files(struct hd_child *c)
 	if (c->shares_files)
 		unshare_files(c);
 	for (unsigned int i = 0; i < req->n; i++) {
-		long r = do_action(&req->actions[i]);
+		long r = do_action(c, &req->actions[i]);
 
 		if (r < 0)
 			fail(c, r, HD_STEP_ACTION, i);
@@ -300,6 +332,7 @@ CHILD void hd_spawn_child(void *arg)
 	const struct hd_spawn_req *req = c->req;
 	long r;
 
+	wait_for_parent(c);
 	session(c);
 	signals(c);
 	if (req->flags & HD_SPAWN_UMASK)

@@ -24,6 +24,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -148,7 +149,7 @@ static bool memory_is_shared(struct scratch *s)
 	return k == 1;
 }
 
-/* What the child stores arrives by a pipe, which the exec closes. */
+/* What the child stores arrives by a socket, which the exec closes. */
 static void read_reports(struct hd_child *c, int fd)
 {
 	struct hd_child got;
@@ -164,34 +165,75 @@ static void read_reports(struct hd_child *c, int fd)
 	}
 }
 
-/* By fork, for emulators.  Its cost is theirs. */
+static bool is_named(const struct hd_spawn_req *req, int fd)
+{
+	for (unsigned int i = 0; i < req->n; i++)
+		if (req->actions[i].fd == fd || req->actions[i].srcfd == fd)
+			return true;
+	return false;
+}
+
+/* fd under a number that no action names, so that none finds or replaces it. */
+static int move_aside(const struct hd_spawn_req *req, int fd)
+{
+	while (fd >= 0 && is_named(req, fd)) {
+		int next = fcntl(fd, F_DUPFD_CLOEXEC, fd + 1);
+
+		close(fd);
+		fd = next;
+	}
+	return fd;
+}
+
+/* The child waits until it has a name that stays its own, even where nobody waits for it. */
+static int name_and_let_go(struct hd_child *c, pid_t pid, int fd)
+{
+	if (c->pidfd < 0)
+		c->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (c->pidfd >= 0 && send(fd, "", 1, MSG_NOSIGNAL) == 1)
+		return 0;
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	if (c->pidfd >= 0)
+		close(c->pidfd);
+	return -EMFILE;
+}
+
+/*
+ * By fork, for emulators.  Its cost is theirs, and so is that the end of a
+ * child is signalled (SIGCHLD) though it never became a program.
+ */
 static long clone_copied(struct scratch *s)
 {
 	struct hd_child *c = &s->child;
-	int pipefd[2];
+	int end[2], err;
 	long pid;
 
-	if (pipe2(pipefd, O_CLOEXEC))
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, end))
 		return -errno;
-	c->report = pipefd[1];
+	end[0] = move_aside(c->req, end[0]);
+	end[1] = move_aside(c->req, end[1]);
+	pid = end[0] < 0 || end[1] < 0 ? -EMFILE : 0;
+	c->others_end = end[0];
+	c->report = end[1];
 	c->shares_files = false;
 	c->cut = INT_MAX;
 	/* Some know the flag and not the call, some the call and not the flag. */
-	pid = clone_flags(s, CLONE_PIDFD | SIGCHLD, hd_spawn_child);
+	if (!pid)
+		pid = clone_flags(s, CLONE_PIDFD | SIGCHLD, hd_spawn_child);
 	if (pid == -EINVAL || pid == -ENOSYS)
 		pid = clone_flags(s, SIGCHLD, hd_spawn_child);
-	close(pipefd[1]);
+	if (end[1] >= 0)
+		close(end[1]);
 	if (pid > 0) {
-		read_reports(c, pipefd[0]);
-		if (c->pidfd < 0)
-			c->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-		if (c->pidfd < 0) {
-			kill((pid_t)pid, SIGKILL);
-			waitpid((pid_t)pid, NULL, 0);
-			pid = -EMFILE;
-		}
+		err = name_and_let_go(c, (pid_t)pid, end[0]);
+		if (err)
+			pid = err;
+		else
+			read_reports(c, end[0]);
 	}
-	close(pipefd[0]);
+	if (end[0] >= 0)
+		close(end[0]);
 	return pid;
 }
 

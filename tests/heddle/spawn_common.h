@@ -41,6 +41,26 @@
 
 static char self_path[PATH_MAX];
 
+/*
+ * An emulator hands execve on to its kernel, which does not know its programs:
+ * there the same test, built for this machine, is the program (tests/run.sh).
+ */
+static void find_self(void)
+{
+	const char *native = getenv("HEDDLE_NATIVE"), *name;
+	ssize_t n = readlink("/proc/self/exe", self_path, sizeof(self_path) - 1);
+	char path[2 * PATH_MAX];
+
+	self_path[n > 0 ? n : 0] = '\0';
+	if (!getenv("HEDDLE_EMULATED"))
+		return;
+	name = strrchr(self_path, '/');
+	n = snprintf(path, sizeof(path), "%s%s", native ? native : "", name ? name : "/");
+	self_path[0] = '\0';
+	if (native && n < (ssize_t)sizeof(self_path) && !access(path, X_OK))
+		memcpy(self_path, path, (size_t)n + 1);
+}
+
 static void child_fds(void)
 {
 	DIR *d = opendir("/proc/self/fd");
@@ -83,10 +103,7 @@ static void child_report(int argc, char **argv, char **envp)
 /* glibc gives constructors the arguments of main. */
 static void __attribute__((constructor(101))) child_main(int argc, char **argv, char **envp)
 {
-	ssize_t n = readlink("/proc/self/exe", self_path, sizeof(self_path) - 1);
-
-	if (n > 0)
-		self_path[n] = '\0';
+	find_self();
 	if (argc < 2 || strncmp(argv[1], "child:", 6)) {
 		/* The tests: what whoever started them left open would be inherited. */
 		for (int fd = 3; fd < 1024; fd++)
@@ -294,8 +311,13 @@ FIXTURE_SETUP(spawn)
 {
 	if (variant->module && !have_module())
 		SKIP(return, "no module that can spawn");
-	if (variant->filtered)
-		ASSERT_EQ(0, filter_calls());
+	if (!self_path[0])
+		SKIP(return, "emulated, and the program to start is not built: make -C tests");
+	if (variant->filtered && filter_calls()) {
+		if (errno != EINVAL && errno != ENOSYS)
+			ASSERT_EQ(0, errno);
+		SKIP(return, "no seccomp here: needs a kernel that has it, no emulator");
+	}
 }
 
 FIXTURE_TEARDOWN(spawn)
