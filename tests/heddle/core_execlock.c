@@ -419,16 +419,29 @@ static int machines_main(void *arg)
 	return 0;
 }
 
-TEST(machines_are_made_all_the_while)
+FIXTURE(machines) { };
+FIXTURE_VARIANT(machines) { unsigned int procs; };
+FIXTURE_VARIANT_ADD(machines, procs1) { .procs = 1 };
+FIXTURE_VARIANT_ADD(machines, procs2) { .procs = 2 };
+FIXTURE_VARIANT_ADD(machines, procs4) { .procs = 4 };
+
+FIXTURE_SETUP(machines)
+{
+	use_metadata(_metadata);
+	ASSERT_TRUE(make_bad_program());
+}
+
+FIXTURE_TEARDOWN(machines)
+{
+	unlink(bad);
+}
+
+TEST_F_TIMEOUT(machines, are_made_all_the_while, 120)
 {
 	int n = scaled(5000);
 
-	use_metadata(_metadata);
-	ASSERT_TRUE(make_bad_program());
-	for (unsigned int procs = 1; procs <= 4; procs *= 2)
-		EXPECT_EQ(0, run_opt(machines_main, &n, procs, 0));
+	EXPECT_EQ(0, run_opt(machines_main, &n, variant->procs, 0));
 	TH_LOG("%ld execs", execs);
-	unlink(bad);
 }
 
 /* ---- an exec that succeeds ---------------------------------------------------------------------------- */

@@ -263,7 +263,8 @@ static int growth_main(void *arg)
 			hd_sleep(500 * US);
 		EXPECT_EQ(0, hd_stats(&st));
 		EXPECT_GE(st.machines, (uint64_t)n);
-		EXPECT_LE(st.machines, (uint64_t)n + hd_procs() + 8);
+		/* whose processor was taken while the kernel let it wait is there for longer */
+		EXPECT_LE(st.machines, (uint64_t)n + hd_procs() + 8 + st.retakes);
 	}
 	return 0;
 }
