@@ -189,7 +189,7 @@ user_of_each_line() {
 
 # In a run of its own each, and what is left of it outside: nothing.
 unshare_in_effect() {
-	need_root || return
+	need_mounts || return
 	local ns name
 	name=$(uname -n)
 	for ns in net uts ipc mnt cgroup; do

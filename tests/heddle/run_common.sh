@@ -71,6 +71,14 @@ contains() { # contains WHAT TEXT PATTERN
 	return 1
 }
 
+need_mounts() { # a mount namespace of its own, as unshare(1) makes one
+	need_root || return
+	unshare -m true 2>/dev/null || {
+		echo "unshare -m is refused: the root directory must be a mount point (not so in a chroot)"
+		return 4
+	}
+}
+
 need_root() { [ "$(id -u)" = 0 ] || { echo "needs root"; return 4; }; }
 
 # until_true SECONDS COMMAND...

@@ -165,7 +165,7 @@ much_output_of_many() {
 }
 
 no_room_for_output() {
-	need_root || return
+	need_mounts || return
 	mkdir -p small
 	out=$(unshare -m sh -c "mount -t tmpfs -o size=2m none small && printf 'echo first\nhead -c 20M /dev/zero | cat\necho last\n' |
 		TMPDIR=$T/small timeout 60 $HEDDLE run -k -j 1 | tr -d '\0'" 2>&1)
