@@ -51,27 +51,34 @@ static bool waiting_work(struct hd_proc *p)
 	return hd_proc_has_work(p) || hd_global_len();
 }
 
-/* One processor: true if something was done. */
-static bool look(struct hd_proc *p, uint64_t now)
+/*
+ * To start or wake a machine: counted as active, and not while the runtime
+ * ends.  Else hd_run's thread could look for idle machines just when the
+ * monitor has one in its hands, and wait for ever for that one's end.
+ */
+static bool act_begin(void)
 {
-	struct seen *s = &mon.seen[p->id];
-	uint32_t tick = atomic_load_explicit(&p->tick, relaxed);
-	struct hd_machine *m;
+	/* seq_cst, and in this order: pairs with the end's (core/deadlock.c, finish) */
+	hd_active_inc();
+	if (atomic_load(&hd_rt.phase) == HD_PHASE_RUNNING)
+		return true;
+	hd_active_dec();
+	return false;
+}
 
-	if (tick != s->tick) {
-		s->tick = tick;
-		s->since = now;
-		return false;
-	}
-	m = __atomic_load_n(&p->m, __ATOMIC_ACQUIRE);
-	if (!m || !waiting_work(p))
-		return false;
-	/* a neighbour that rests can have the work at once */
+static void act_end(void)
+{
+	hd_active_dec();
+}
+
+/* The work behind p is for a neighbour that rests, or for whoever has p next. */
+static bool share(struct hd_proc *p, struct hd_machine *m, uint64_t now)
+{
 	if (hd_idle_count() && !atomic_load(&hd_rt.nspinning)) {
 		hd_wake_proc();
 		return true;
 	}
-	if (now - s->since < SLICE)
+	if (now - mon.seen[p->id].since < SLICE)
 		return false;
 	p = hd_machine_retake(m);	/* it may hold another by now: then that one is the catch */
 	if (!p)
@@ -79,6 +86,27 @@ static bool look(struct hd_proc *p, uint64_t now)
 	mon.seen[p->id].since = now;
 	hd_handoff(NULL, p);
 	return true;
+}
+
+/* One processor: true if something was done. */
+static bool look(struct hd_proc *p, uint64_t now)
+{
+	struct seen *s = &mon.seen[p->id];
+	uint32_t tick = atomic_load_explicit(&p->tick, relaxed);
+	struct hd_machine *m;
+	bool did;
+
+	if (tick != s->tick) {
+		s->tick = tick;
+		s->since = now;
+		return false;
+	}
+	m = __atomic_load_n(&p->m, __ATOMIC_ACQUIRE);
+	if (!m || !waiting_work(p) || !act_begin())
+		return false;
+	did = share(p, m, now);
+	act_end();
+	return did;
 }
 
 static bool look_at_all(uint64_t now)
@@ -89,18 +117,16 @@ static bool look_at_all(uint64_t now)
 		return false;
 	for (uint32_t i = 0; i < hd_rt.nprocs; i++)
 		did |= look(&hd_rt.procs[i], now);
-	if (hd_poll_unattended()) {
-		/* active: a fiber between the timers and a queue is in nobody's sight */
-		hd_active_inc();
+	if (hd_poll_unattended() && act_begin()) {
+		/* active, too, as a fiber between the timers and a queue is in nobody's sight */
 		did |= hd_poll_now();
-		hd_active_dec();
+		act_end();
 	}
 	/* a thread could not be made for a processor that had work */
-	if (atomic_load(&hd_rt.starved)) {
-		hd_active_inc();
+	if (atomic_load(&hd_rt.starved) && act_begin()) {
 		if (atomic_exchange(&hd_rt.starved, false))
 			hd_wake_proc();	/* not at every tick: what was lacking will be for a while */
-		hd_active_dec();
+		act_end();
 	}
 	return did;
 }
