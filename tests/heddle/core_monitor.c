@@ -360,10 +360,15 @@ TEST_F(monitor, retaken_again_and_again)
 
 /* ---- threads that are needed no more -------------------------------------------------------------- */
 
+static atomic_int in_block;
+static atomic_bool unblock;
+
 static void *block_for_a_while(void *arg)
 {
 	hd_block_begin();
-	usleep(in_vm() ? 1000000 : 200000);
+	in_block++;
+	while (!unblock)
+		usleep(1000);
 	hd_block_end();
 	return arg;
 }
@@ -373,10 +378,15 @@ static int burst(int n)
 	struct hd_fiber *f[64];
 	int most;
 
+	in_block = 0;
+	unblock = false;
 	for (int i = 0; i < n; i++)
 		EXPECT_EQ(0, hd_go(&f[i], block_for_a_while, NULL));
-	hd_sleep(in_vm() ? 500 * MS : 100 * MS);
+	for (int i = 0; i < 60000 && in_block < n; i++)
+		hd_sleep(MS);
+	EXPECT_EQ(n, in_block);
 	most = count_tasks();
+	unblock = true;
 	for (int i = 0; i < n; i++)
 		EXPECT_EQ(0, hd_join(f[i], NULL));
 	return most;
