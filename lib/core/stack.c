@@ -58,13 +58,14 @@ int hd_stack_init(size_t usable)
 		usable = 4 * pool.page;
 	if (HD_SANITIZED && usable < HD_SAN_MIN_STACK)
 		usable = HD_SAN_MIN_STACK;
-	/* LeakSanitizer reads all that /proc/self/maps says is readable */
-	pool.no_madvise = HD_ASAN;
 	/* besides: the guard, and a page for header and colour */
 	pool.slot = (usable + pool.page - 1) / pool.page * pool.page + 2 * pool.page;
 	pool.mprotect_budget = guard_budget();
-	/* who takes any advice does not know this one: qemu-user does nothing, and says 0 */
-	pool.no_madvise = !madvise(NULL, 0, -1);
+	/*
+	 * LeakSanitizer reads all that /proc/self/maps says is readable.  And who
+	 * takes any advice does not know this one: qemu-user does nothing, says 0.
+	 */
+	pool.no_madvise = HD_ASAN || !madvise(NULL, 0, -1);
 	return 0;
 }
 
