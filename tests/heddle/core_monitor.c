@@ -393,12 +393,14 @@ static int burst(int n)
 }
 
 /*
- * What stays: a thread for each processor and one more, templates, monitor,
- * and what was there before: hd_run's caller, an emulator's own.
+ * What stays: of those that were idle when the fewest were, one for each
+ * processor and one more; those that were not idle then, at most one for each
+ * processor; two templates and the monitor; and what was there before: hd_run's
+ * caller, an emulator's own.
  */
 static int shrink_main(void *arg)
 {
-	int stay = (int)hd_procs() + 5 + *(int *)arg, before = count_tasks();
+	int stay = 2 * (int)hd_procs() + 4 + *(int *)arg, before = count_tasks();
 
 	for (int round = 0; round < 2; round++) {
 		EXPECT_GE(burst(40), before + 30);
