@@ -263,8 +263,13 @@ static int growth_main(void *arg)
 			hd_sleep(500 * US);
 		EXPECT_EQ(0, hd_stats(&st));
 		EXPECT_GE(st.machines, (uint64_t)n);
-		/* whose processor was taken while the kernel let it wait is there for longer */
-		EXPECT_LE(st.machines, (uint64_t)n + hd_procs() + 8 + st.retakes);
+		EXPECT_LE(st.machines, (uint64_t)n + hd_procs() + 8);
+		/*
+		 * A thread that has nothing to run any more is no help to the next
+		 * round before it has said so, and two hundred of them take turns at
+		 * that on a few CPUs.
+		 */
+		hd_sleep(in_vm() ? SEC : 300 * MS);
 	}
 	return 0;
 }
