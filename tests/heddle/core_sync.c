@@ -247,7 +247,7 @@ static int cond_race_main(void *arg)
 	int n = scaled(10000);
 	uint32_t seed = 3;
 	uint64_t end;
-	long zeroes = 0;
+	long zeroes = 0, timeouts = 0;
 
 	(void)arg;
 	memset(&race, 0, sizeof(race));
@@ -279,11 +279,12 @@ static int cond_race_main(void *arg)
 	while (hd_now() < end && zeroes != race.signals) {
 		hd_mutex_lock(&race.m);
 		zeroes = race.zeroes;
+		timeouts = race.timeouts;
 		hd_mutex_unlock(&race.m);
 		hd_yield();
 	}
 	EXPECT_EQ(race.signals, zeroes);
-	EXPECT_GT(race.timeouts, 0);
+	EXPECT_GT(timeouts, 0);
 	hd_mutex_lock(&race.m);
 	race.stop = true;
 	hd_cond_broadcast(&race.c);
