@@ -156,10 +156,10 @@ int hd_set_name(const char *name)
 	if (!hd_enter())
 		return -EPERM;
 	m = hd_this_machine();
-	memset(m->cur->name, 0, sizeof(m->cur->name));
+	memset(m->cur->stack->name, 0, sizeof(m->cur->stack->name));
 	if (name)
-		strncpy(m->cur->name, name, sizeof(m->cur->name) - 1);
-	memcpy(m->status->fiber_name, m->cur->name, sizeof(m->cur->name));
+		strncpy(m->cur->stack->name, name, sizeof(m->cur->stack->name) - 1);
+	memcpy(m->status->fiber_name, m->cur->stack->name, sizeof(m->cur->stack->name));
 	hd_leave();
 	return 0;
 }

@@ -24,10 +24,10 @@ int hd_lock_thread(void)
 		return -EPERM;
 	m = hd_this_machine();
 	f = m->cur;
-	f->lock_count++;
-	f->locked = m;
+	f->stack->lock_count++;
+	f->stack->locked = m;
 	m->locked = f;
-	__atomic_store_n(&m->status->locked, f->lock_count, __ATOMIC_RELAXED);
+	__atomic_store_n(&m->status->locked, f->stack->lock_count, __ATOMIC_RELAXED);
 	hd_leave();
 	return 0;
 }
@@ -76,23 +76,23 @@ int hd_unlock_thread(void)
 
 	if (!f)
 		return -EPERM;
-	if (!f->lock_count || (f->flags & HD_FIBER_FOREIGN && f->lock_count == 1))
+	if (!f->stack->lock_count || (f->flags & HD_FIBER_FOREIGN && f->stack->lock_count == 1))
 		return -EINVAL;
 	/* read while still locked: nobody else runs here, and nothing is cloned from here */
-	if (f->lock_count == 1 && hd_rt.opt.flags & HD_OPT_RETIRE_DIRTY)
+	if (f->stack->lock_count == 1 && hd_rt.opt.flags & HD_OPT_RETIRE_DIRTY)
 		dirty = differs(&attrs) || attrs;	/* unknown is not clean */
 	if (!hd_enter())
 		return -EPERM;
 	m = hd_this_machine();
-	f->lock_count--;
-	__atomic_store_n(&m->status->locked, f->lock_count, __ATOMIC_RELAXED);
-	if (!f->lock_count) {
+	f->stack->lock_count--;
+	__atomic_store_n(&m->status->locked, f->stack->lock_count, __ATOMIC_RELAXED);
+	if (!f->stack->lock_count) {
 		if (dirty) {
 			hd_count(&hd_rt.count.dirty_unlocks);
 			/* the fiber moves on to another thread, this one ends */
 			m->dirty = true;
 		}
-		f->locked = NULL;
+		f->stack->locked = NULL;
 		m->locked = NULL;
 		if (dirty)
 			hd_yield_away();

@@ -129,15 +129,17 @@ static void report_fiber(struct hd_fiber *f, void *arg)
 		[HD_FIBER_RUNNING] = "running", [HD_FIBER_WAITING] = "waiting",
 	};
 	uint32_t state = atomic_load_explicit(&f->state, memory_order_relaxed);
+	struct hd_stack *s = f->stack;
+	const char *quote = s && s->name[0] ? "\"" : "";
 
 	(void)arg;
 	if (state == HD_FIBER_FREE || state == HD_FIBER_DONE)
 		return;
-	dprintf(2, "  fiber %llu %s%s%s%s: %s", (unsigned long long)f->id, f->name[0] ? "\"" : "",
-		f->name, f->name[0] ? "\"" : "", f->lock_count ? " (locked to its thread)" : "",
+	dprintf(2, "  fiber %llu %s%s%s%s: %s", (unsigned long long)f->id, quote,
+		s ? s->name : "", quote, hd_fiber_locked(f) ? " (locked to its thread)" : "",
 		states[state]);
 	if (state == HD_FIBER_WAITING)
-		dprintf(2, " for %s %p", hd_why_name(f->why), f->what);
+		dprintf(2, " for %s %p", hd_why_name(s->why), s->what);
 	dprintf(2, "\n");
 }
 

@@ -25,20 +25,26 @@ bool hd_extra_single;
 static struct hd_machine *make(void)
 {
 	struct hd_machine *m = hd_machine_alloc(HD_ROLE_EXTRA);
+	struct {
+		struct hd_fiber fiber;
+		struct hd_stack stack;	/* its thread's own: this is but the fiber's other half */
+	} *both;
 	struct hd_fiber *f;
 
 	if (!m)
 		return NULL;
-	f = aligned_alloc(64, sizeof(*f));
-	if (!f) {
+	both = aligned_alloc(64, sizeof(*both));
+	if (!both) {
 		m->status->role = HD_ROLE_NONE;	/* stays on the list of all; nobody uses it */
 		return NULL;
 	}
-	memset(f, 0, sizeof(*f));
+	memset(both, 0, sizeof(*both));
+	f = &both->fiber;
+	f->stack = &both->stack;
 	f->flags = HD_FIBER_FOREIGN;
 	f->id = atomic_fetch_add_explicit(&hd_rt.fiber_ids, 1, memory_order_relaxed);
-	f->locked = m;
-	f->lock_count = 1;
+	f->stack->locked = m;
+	f->stack->lock_count = 1;
 	m->foreign = f;
 	m->is_extra = true;
 	m->locked = f;

@@ -3,9 +3,11 @@
 /*
  * Fibers (G): what user code runs on.
  *
- * A fiber is two cache lines from a slab that is never unmapped while the
- * runtime runs; its stack comes when it is first put on a machine and goes
- * when it ends, so that a started fiber nobody has run yet costs 128 bytes.
+ * A fiber is one cache line from a slab that is never unmapped while the
+ * runtime runs.  Its stack comes when it is first put on a machine and goes when
+ * it ends, and with the stack all that only a fiber that runs needs (struct
+ * hd_stack): one that was started but never run, or has ended and waits for its
+ * join, costs 64 bytes.
  */
 #ifndef HEDDLE_CORE_FIBER_H
 #define HEDDLE_CORE_FIBER_H
@@ -14,11 +16,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "arch.h"
+#include "core/stack.h"
 
-struct hd_machine;
 struct hd_proc;
-struct hd_stack;
 
 enum hd_fiber_state {
 	HD_FIBER_FREE = 0,
@@ -45,7 +45,6 @@ enum hd_why {
 #define HD_JOIN_DETACHED	((uintptr_t)2)
 
 struct hd_fiber {
-	/* all that a fresh fiber needs */
 	struct hd_fiber *next, *prev;	/* the one queue or free list it is on */
 	void *(*fn)(void *arg);
 	void *arg;			/* then: what it returned */
@@ -53,17 +52,16 @@ struct hd_fiber {
 	_Atomic uintptr_t joiner;
 	_Atomic uint32_t state;
 	uint32_t flags;
-	uint32_t lock_count;
-	uint32_t why;			/* enum hd_why; written by the fiber before it parks */
-	/* what a running one has besides */
-	struct hd_ctx ctx;
-	struct hd_stack *stack;
-	struct hd_machine *locked;	/* bound to this machine, which runs nothing else */
-	const void *what;
-	char name[16];
+	struct hd_stack *stack;		/* NULL: fresh, unless it has a name; or ended */
 } __attribute__((aligned(64)));
 
-_Static_assert(sizeof(struct hd_fiber) == 128 + 0 || sizeof(struct hd_fiber) == 192, "fiber");
+_Static_assert(sizeof(struct hd_fiber) == 64, "a fiber is one cache line");
+
+/* The machine f is bound to, which runs nothing else; NULL: none. */
+static inline struct hd_machine *hd_fiber_locked(const struct hd_fiber *f)
+{
+	return f->stack ? f->stack->locked : NULL;
+}
 
 /* A fiber from p's cache, or NULL (ENOMEM).  Any machine may free any fiber. */
 struct hd_fiber *hd_fiber_alloc(struct hd_proc *p);

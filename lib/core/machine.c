@@ -272,8 +272,8 @@ static bool serve_locked(struct hd_proc *p)
 			f = hd_global_pop(p);
 		if (!f)
 			return false;
-		if (f->locked) {
-			hd_machine_give(f->locked, p);
+		if (hd_fiber_locked(f)) {
+			hd_machine_give(hd_fiber_locked(f), p);
 			return true;
 		}
 		hd_global_push(f);

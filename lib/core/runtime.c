@@ -259,13 +259,12 @@ static int be_main_machine(struct main_call *c)
 	hd_san_machine(HD_SAN(m));
 	m->slot->in_runtime = 1;
 	hd_machine_acquire(m, &hd_rt.procs[0]);
-	f = hd_fiber_make(main_fiber, c, HD_FIBER_DETACHED | HD_FIBER_MAIN, "main");
+	f = hd_fiber_make(main_fiber, c, HD_FIBER_DETACHED | HD_FIBER_MAIN, "main", stack);
 	if (!f) {
 		hd_stack_unmap(stack);
 		settle();
 		return -ENOMEM;
 	}
-	f->stack = stack;
 	/* in no queue, where another machine might find it first: HD_OPT_LOCK_MAIN */
 	m->pending = f;
 	atomic_store(&hd_rt.phase, HD_PHASE_RUNNING);

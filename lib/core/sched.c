@@ -34,18 +34,31 @@ static bool stopping(void)
 
 /* ---- switching ---------------------------------------------------------- */
 
+/* f, started but not yet run, is to stand on s. */
+static void stand_on(struct hd_fiber *f, struct hd_stack *s)
+{
+	s->locked = NULL;
+	s->what = NULL;
+	s->why = HD_WHY_NONE;
+	s->lock_count = 0;
+	memset(s->name, 0, sizeof(s->name));
+	f->stack = s;
+}
+
 /* Give a fresh fiber its stack.  False: no memory. */
 static bool prepare(struct hd_proc *p, struct hd_fiber *f)
 {
 	if (atomic_load_explicit(&f->state, relaxed) != HD_FIBER_FRESH)
 		return true;
 	if (!f->stack) {
-		f->stack = hd_stack_get(p);
-		if (!f->stack)
+		struct hd_stack *s = hd_stack_get(p);
+
+		if (!s)
 			return false;
+		stand_on(f, s);
 	}
-	hd_ctx_make(&f->ctx, hd_stack_top(f->stack), hd_fiber_entry);
-	hd_san_fresh(HD_SAN(p->m), HD_SAN(f->stack), f->name);
+	hd_ctx_make(&f->stack->ctx, hd_stack_top(f->stack), hd_fiber_entry);
+	hd_san_fresh(HD_SAN(p->m), HD_SAN(f->stack), f->stack->name);
 	return true;
 }
 
@@ -55,7 +68,7 @@ static void run(struct hd_machine *m, struct hd_fiber *f)
 	hd_san_bump(&m->switches);
 	atomic_store_explicit(&f->state, HD_FIBER_RUNNING, relaxed);
 	__atomic_store_n(&m->status->fiber, f->id, __ATOMIC_RELAXED);
-	memcpy(m->status->fiber_name, f->name, sizeof(f->name));
+	memcpy(m->status->fiber_name, f->stack->name, sizeof(f->stack->name));
 }
 
 /* First thing after every switch, in the context switched to. */
@@ -127,9 +140,9 @@ static void switch_away(struct hd_machine *m, struct hd_ctx *from, struct hd_san
 		switch_with_exceptions(m, from, self, next);
 		return;
 	}
-	if (next && !next->locked && prepare(m->p, next)) {
+	if (next && !hd_fiber_locked(next) && prepare(m->p, next)) {
 		run(m, next);
-		to = &next->ctx;
+		to = &next->stack->ctx;
 		to_san = HD_SAN(next->stack);
 	} else {
 		m->pending = next;
@@ -181,10 +194,10 @@ void hd_park(bool (*commit)(void *arg), void *arg, enum hd_why why, const void *
 	struct hd_machine *m = hd_this_machine();
 	struct hd_fiber *f = m->cur;
 
-	f->why = why;
-	f->what = what;
+	f->stack->why = why;
+	f->stack->what = what;
 	atomic_store_explicit(&f->state, HD_FIBER_WAITING, relaxed);
-	if (f->locked) {
+	if (hd_fiber_locked(f)) {
 		park_locked(m, commit, arg);
 		atomic_store_explicit(&f->state, HD_FIBER_RUNNING, relaxed);
 	} else {
@@ -192,10 +205,10 @@ void hd_park(bool (*commit)(void *arg), void *arg, enum hd_why why, const void *
 		m->post_fiber = f;
 		m->post_commit = commit;
 		m->post_arg = arg;
-		switch_away(m, &f->ctx, HD_SAN(f->stack), pick(m->p));
+		switch_away(m, &f->stack->ctx, HD_SAN(f->stack), pick(m->p));
 		finish_switch();
 	}
-	f->why = HD_WHY_NONE;
+	f->stack->why = HD_WHY_NONE;
 }
 
 void hd_ready(struct hd_fiber *f)
@@ -234,7 +247,7 @@ void hd_yield_inside(void)
 	next = pick(m->p);
 	if (!next && !stopping() && !hd_poll_pending() && !hd_global_len())
 		return;
-	if (f->locked) {
+	if (hd_fiber_locked(f)) {
 		struct hd_proc *p = m->p;
 
 		if (!next)
@@ -254,7 +267,7 @@ void hd_yield_inside(void)
 	}
 	m->post = HD_POST_YIELD;
 	m->post_fiber = f;
-	switch_away(m, &f->ctx, HD_SAN(f->stack), next);
+	switch_away(m, &f->stack->ctx, HD_SAN(f->stack), next);
 	finish_switch();
 }
 
@@ -263,7 +276,7 @@ void hd_yield_slice(void)
 	struct hd_machine *m = hd_this_machine();
 	struct hd_fiber *f = m->cur;
 
-	if (f->locked) {
+	if (hd_fiber_locked(f)) {
 		struct hd_proc *p = hd_machine_release(m);
 
 		hd_machine_set_state(m, HD_MS_LOCKED_WAIT);
@@ -278,7 +291,7 @@ void hd_yield_slice(void)
 	}
 	m->post = HD_POST_GLOBAL;
 	m->post_fiber = f;
-	switch_away(m, &f->ctx, HD_SAN(f->stack), pick(m->p));
+	switch_away(m, &f->stack->ctx, HD_SAN(f->stack), pick(m->p));
 	finish_switch();
 }
 
@@ -289,7 +302,7 @@ void hd_yield_away(void)
 
 	m->post = HD_POST_YIELD;
 	m->post_fiber = f;
-	switch_away(m, &f->ctx, HD_SAN(f->stack), NULL);
+	switch_away(m, &f->stack->ctx, HD_SAN(f->stack), NULL);
 	finish_switch();
 }
 
@@ -308,7 +321,7 @@ void hd_wait_for_proc(struct hd_machine *m)
 		hd_machine_acquire(m, p);
 		return;
 	}
-	if (f->locked) {
+	if (hd_fiber_locked(f)) {
 		atomic_store_explicit(&f->state, HD_FIBER_RUNNABLE, relaxed);
 		hd_machine_set_state(m, HD_MS_LOCKED_WAIT);
 		hd_global_push(f);
@@ -322,14 +335,14 @@ void hd_wait_for_proc(struct hd_machine *m)
 	}
 	m->post = HD_POST_GLOBAL;
 	m->post_fiber = f;
-	switch_away(m, &f->ctx, HD_SAN(f->stack), NULL);
+	switch_away(m, &f->stack->ctx, HD_SAN(f->stack), NULL);
 	finish_switch();
 }
 
 /* ---- a fiber's life ----------------------------------------------------- */
 
 struct hd_fiber *hd_fiber_make(void *(*fn)(void *arg), void *arg, uint32_t flags,
-			       const char *name)
+			       const char *name, struct hd_stack *stack)
 {
 	struct hd_proc *p = hd_this_machine()->p;
 	struct hd_fiber *f = hd_fiber_alloc(p);
@@ -339,14 +352,19 @@ struct hd_fiber *hd_fiber_make(void *(*fn)(void *arg), void *arg, uint32_t flags
 	f->fn = fn;
 	f->arg = arg;
 	f->flags = flags;
-	f->lock_count = 0;
-	f->why = HD_WHY_NONE;
-	f->what = NULL;
 	f->stack = NULL;
-	f->locked = NULL;
-	memset(f->name, 0, sizeof(f->name));
+	if (!stack && name) {
+		/* a name is kept with the stack */
+		stack = hd_stack_get(p);
+		if (!stack) {
+			hd_fiber_free(p, f);
+			return NULL;
+		}
+	}
+	if (stack)
+		stand_on(f, stack);
 	if (name)
-		strncpy(f->name, name, sizeof(f->name) - 1);
+		strncpy(stack->name, name, sizeof(stack->name) - 1);
 	atomic_store_explicit(&f->joiner,
 			      flags & HD_FIBER_DETACHED ? HD_JOIN_DETACHED : HD_JOIN_NONE, relaxed);
 	atomic_store_explicit(&f->state, HD_FIBER_FRESH, relaxed);
@@ -357,7 +375,7 @@ struct hd_fiber *hd_fiber_make(void *(*fn)(void *arg), void *arg, uint32_t flags
 struct hd_fiber *hd_fiber_start(void *(*fn)(void *arg), void *arg, uint32_t flags,
 				const char *name)
 {
-	struct hd_fiber *f = hd_fiber_make(fn, arg, flags, name);
+	struct hd_fiber *f = hd_fiber_make(fn, arg, flags, name, NULL);
 
 	if (!f)
 		return NULL;
@@ -413,21 +431,21 @@ HD_END_FRAME void hd_fiber_end(void *ret)
 	f = m->cur;
 	stack = f->stack;
 	is_main = f->flags & HD_FIBER_MAIN;
-	if (f->locked) {
+	if (hd_fiber_locked(f)) {
 		/* the thread goes with it: whatever state it is in, nobody runs on it again */
 		m->locked = NULL;
-		f->locked = NULL;
 		m->dirty = true;
 	}
+	f->stack = NULL;
 	complete(m->p, f, ret);
 	if (!m->dirty)
 		next = pick(m->p);
 	if (is_main) {
 		/* its stack is hd_run's, of another size */
-	} else if (next && !next->locked && !next->stack &&
+	} else if (next && !next->stack &&
 	    atomic_load_explicit(&next->state, relaxed) == HD_FIBER_FRESH) {
 		/* the hot stack serves the next fresh fiber at once */
-		next->stack = stack;
+		stand_on(next, stack);
 	} else {
 		m->post = HD_POST_EXIT;
 		m->post_stack = stack;
@@ -492,8 +510,8 @@ void hd_handoff(struct hd_machine *m, struct hd_proc *p)
 		rest(p);
 		return;
 	}
-	if (f->locked) {
-		hd_machine_give(f->locked, p);
+	if (hd_fiber_locked(f)) {
+		hd_machine_give(hd_fiber_locked(f), p);
 		return;
 	}
 	hd_proc_push_next(p, f);
@@ -653,8 +671,8 @@ void hd_schedule(struct hd_machine *m)
 			f = find_work(m);
 		if (!f)
 			return;
-		if (f->locked && f->locked != m) {
-			hd_machine_give(f->locked, hd_machine_release(m));
+		if (hd_fiber_locked(f) && hd_fiber_locked(f) != m) {
+			hd_machine_give(hd_fiber_locked(f), hd_machine_release(m));
 			continue;
 		}
 		hd_machine_set_state(m, HD_MS_RUNNING);
@@ -665,6 +683,6 @@ void hd_schedule(struct hd_machine *m)
 			continue;
 		}
 		run(m, f);
-		jump(m, &m->ctx, HD_SAN(m), &f->ctx, HD_SAN(f->stack));
+		jump(m, &m->ctx, HD_SAN(m), &f->stack->ctx, HD_SAN(f->stack));
 	}
 }

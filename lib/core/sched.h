@@ -41,9 +41,12 @@ void hd_yield_away(void);
 void hd_fiber_entry(void *machine);
 void hd_fiber_end(void *ret) __attribute__((noreturn));
 
-/* A new fiber, in no queue yet; the same, put in the holder's queue of fresh ones. */
+/*
+ * A new fiber, in no queue yet, on a stack of its own or (NULL) one from the pool
+ * when it needs it; the same, put in the holder's queue of fresh ones.
+ */
 struct hd_fiber *hd_fiber_make(void *(*fn)(void *arg), void *arg, uint32_t flags,
-			       const char *name);
+			       const char *name, struct hd_stack *stack);
 struct hd_fiber *hd_fiber_start(void *(*fn)(void *arg), void *arg, uint32_t flags,
 				const char *name);
 

@@ -6,7 +6,8 @@
  * The guard is MADV_GUARD_INSTALL where the kernel has it (6.13: no mapping of
  * its own, so a million guarded stacks fit under vm.max_map_count), mprotect
  * within a budget else.  The header sits at the top of its own stack and so
- * shares a page with the first frames.
+ * shares a page with the first frames; it also holds what a fiber needs from its
+ * first run to its end (fiber.h).
  */
 #ifndef HEDDLE_CORE_STACK_H
 #define HEDDLE_CORE_STACK_H
@@ -15,18 +16,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch.h"
 #include "core/sanitize.h"
 
+struct hd_machine;
 struct hd_proc;
 
 struct hd_stack {
+	/* of the fiber that stands on it: one cache line */
+	struct hd_ctx ctx;
+	struct hd_machine *locked;	/* bound to this machine, which runs nothing else */
+	const void *what;		/* it waits for, and why: written before it parks */
+	uint32_t why;			/* enum hd_why */
+	uint32_t lock_count;
+	char name[16];
+	/* of the stack itself */
 	struct hd_stack *next;		/* pool link */
 	char *base;			/* lowest usable byte, above the guard */
 	size_t size;			/* usable bytes below this header */
 	bool guarded;
 	unsigned int valgrind;		/* what Valgrind knows it by */
 	HD_SAN_FIELD
-};
+} __attribute__((aligned(64)));
+
+_Static_assert(offsetof(struct hd_stack, next) == 64, "what a switch touches is one cache line");
 
 /* First address above the usable part: where a context's frames begin. */
 static inline void *hd_stack_top(struct hd_stack *s)

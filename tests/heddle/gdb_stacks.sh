@@ -36,9 +36,9 @@ bt
 echo == parked\n
 set \$p = &hd_rt.procs[0]
 set \$f = (struct hd_fiber *)\$p->ring[\$p->head % 256]
-set \$$pc = \$f->ctx.pc
-set \$$fp = \$f->ctx.fp
-set \$$sp = \$f->ctx.sp
+set \$$pc = \$f->stack->ctx.pc
+set \$$fp = \$f->stack->ctx.fp
+set \$$sp = \$f->stack->ctx.sp
 bt
 echo == end\n
 kill
