@@ -366,6 +366,9 @@ static void hd_state_misc(struct heddle_state *st, struct task_struct *task)
 	if (task_spec_ssb_disable(task))
 		st->traps |= HD_TRAP_SSB;
 	st->valid |= HD_BIT(TRAPS);
+	/* one word, read whole; ppoll's and its like for as long as they last */
+	st->sigmask = READ_ONCE(task->blocked.sig[0]);
+	st->valid |= HD_BIT(SIGMASK);
 }
 
 static void hd_view_read(struct hd_view *v, struct task_struct *task)
@@ -388,7 +391,11 @@ static void hd_view_read(struct hd_view *v, struct task_struct *task)
 		offsetofend(struct heddle_state, last) - offsetof(struct heddle_state, first), \
 	}
 
-/* Where each attribute's value is.  FS and FILES are pointers, below. */
+/*
+ * Where each attribute's value is.  FS and FILES are pointers, below.  Not compared:
+ * SIGMASK, as a template lets nobody disturb it; FPU and PKRU, in the registers of a
+ * CPU that may be another, are not read here.
+ */
 static const struct {
 	u16 offset, size;
 } hd_fields[HEDDLE_ATTR_MAX] = {

@@ -97,7 +97,9 @@ struct hd_status {
 	uint32_t global_queue;
 	uint32_t stack_size;
 	uint64_t page;		/* address of the shared struct heddle_page */
-	uint64_t reserved[4];
+	uint64_t sigmask;	/* what machines begin with: the template blocks all */
+	uint64_t has_sigmask;	/* 1: that is so */
+	uint64_t reserved[2];
 	struct hd_status_counters counters;
 	/* machines at machine_offset, processors at proc_offset */
 };

@@ -18,23 +18,17 @@ static const char usage[] =
 	"Exit status: 0 nothing differs, 3 something does, 1 cannot read, 2 usage.\n";
 
 /* As ps shows them: thread ids of our own pid namespace. */
-static int template_tid(pid_t pid, pid_t *tid)
+static int template_tid(struct segment *s, pid_t pid, pid_t *tid)
 {
-	struct segment s;
-	int rc;
-
-	rc = segment_read(&s, pid, false);
-	if (!rc) {
-		*tid = segment_tid(&s, s.head.template_tid);
-		if (!*tid)
-			rc = error("process %d (%s) has no template now; name a second thread",
-				   pid, s.name);
-	} else {
-		error("%s", s.why);
-		rc = EXIT_ERROR;
+	if (segment_read(s, pid, false)) {
+		error("%s", s->why);
+		return EXIT_ERROR;
 	}
-	segment_free(&s);
-	return rc;
+	*tid = segment_tid(s, s->head.template_tid);
+	if (!*tid)
+		return error("process %d (%s) has no template now; name a second thread", pid,
+			     s->name);
+	return 0;
 }
 
 static int cannot_read(pid_t pid, pid_t tid, int rc)
@@ -116,10 +110,11 @@ static void print_json(pid_t pid, pid_t tid, pid_t tid2, const struct heddle_sta
 	json_end(&j);
 }
 
-static int compare(pid_t pid, pid_t tid, pid_t tid2, bool json)
+/* s: of pid's runtime, if the thread is to be as its template's are. */
+static int compare(pid_t pid, pid_t tid, pid_t tid2, bool json, const struct segment *s)
 {
+	struct heddle_state own, expected;
 	const struct heddle_state *base;
-	struct heddle_state own;
 	struct baseline b;
 	uint64_t differs;
 	int rc;
@@ -131,6 +126,11 @@ static int compare(pid_t pid, pid_t tid, pid_t tid2, bool json)
 		return cannot_read(pid, tid, rc);
 	if (!base)
 		return cannot_read(pid, tid2, b.by[0].rc);
+	if (s) {
+		expected = *base;
+		segment_expect(s, segment_role(s, tid), &expected);
+		base = &expected;
+	}
 	differs = hd_state_diff(base, &own);
 	if (json)
 		print_json(pid, tid, tid2, &own, base, differs);
@@ -142,6 +142,7 @@ static int compare(pid_t pid, pid_t tid, pid_t tid2, bool json)
 int cmd_diff(int argc, char **argv)
 {
 	pid_t pid, tid, tid2 = 0;
+	struct segment s = { 0 };
 	bool json, template;
 	char **operand;
 	int n, rc;
@@ -158,6 +159,9 @@ int cmd_diff(int argc, char **argv)
 		fputs(usage, stderr);
 		return EXIT_USAGE;
 	}
-	rc = template ? template_tid(pid, &tid2) : 0;
-	return rc ? rc : compare(pid, tid, tid2, json);
+	rc = template ? template_tid(&s, pid, &tid2) : 0;
+	if (!rc)
+		rc = compare(pid, tid, tid2, json, template ? &s : NULL);
+	segment_free(&s);
+	return rc;
 }

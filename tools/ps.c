@@ -82,7 +82,7 @@ static void look_at(struct view *v, struct baseline *b, const struct hd_status_m
 		    struct look *l)
 {
 	const struct heddle_state *base;
-	struct heddle_state own;
+	struct heddle_state own, expected;
 	int rc;
 
 	l->tid = segment_tid(&v->seg, m->tid);
@@ -97,8 +97,10 @@ static void look_at(struct view *v, struct baseline *b, const struct hd_status_m
 	} else if (!base) {
 		l->verdict = NOT_COMPARED;
 	} else {
+		expected = *base;
+		segment_expect(&v->seg, m->role, &expected);
 		l->verdict = COMPARED;
-		l->differs = hd_state_diff(base, &own);
+		l->differs = hd_state_diff(&expected, &own);
 		v->compared |= base->valid & own.valid;
 	}
 }

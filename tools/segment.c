@@ -375,3 +375,21 @@ void segment_free(struct segment *s)
 	s->ntids = 0;
 	s->machines = s->procs = 0;
 }
+
+void segment_expect(const struct segment *s, uint32_t role, struct heddle_state *base)
+{
+	if (!s->head.has_sigmask || (role != HD_ROLE_WORKER && role != HD_ROLE_EXTRA))
+		return;
+	base->sigmask = s->head.sigmask;
+}
+
+uint32_t segment_role(const struct segment *s, pid_t tid)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->machines; i++) {
+		if (s->machine[i].tid > 0 && segment_tid(s, s->machine[i].tid) == tid)
+			return s->machine[i].role;
+	}
+	return HD_ROLE_NONE;
+}

@@ -43,6 +43,14 @@ void segment_free(struct segment *s);
 /* The tid by which we know a thread the segment names; 0: gone. */
 pid_t segment_tid(const struct segment *s, int32_t tid);
 
+/*
+ * The template blocks every signal; the machines have the mask the segment tells.
+ * To be put into the baseline of a thread with this role.
+ */
+void segment_expect(const struct segment *s, uint32_t role, struct heddle_state *base);
+/* enum hd_role of the thread we know by tid; HD_ROLE_NONE: none of the runtime's. */
+uint32_t segment_role(const struct segment *s, pid_t tid);
+
 /* ---- thread.c ---- */
 
 /*

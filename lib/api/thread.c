@@ -32,7 +32,10 @@ int hd_lock_thread(void)
 	return 0;
 }
 
-/* Attributes of the calling thread that differ from the template's. */
+/*
+ * Attributes of the calling thread that differ from the template's; of signal mask
+ * and registers, which no thread has from its template, from every machine's.
+ */
 static int differs(uint64_t *attrs)
 {
 	pid_t self = (pid_t)syscall(SYS_gettid);
@@ -42,12 +45,14 @@ static int differs(uint64_t *attrs)
 	if (hd_device_features() & HEDDLE_FEAT_STATE &&
 	    !hd_state_read_module(fd, self, &a) &&
 	    !hd_state_read_module(fd, hd_template_tid(), &b)) {
+		hd_machine_expect(&b);
 		*attrs = hd_state_diff(&a, &b);
 		return 0;
 	}
 	err = hd_state_read(0, self, &a);
 	if (!err)
 		err = hd_template_state(&b);
+	hd_machine_expect(&b);
 	*attrs = err ? 0 : hd_state_diff(&a, &b);
 	return err;
 }

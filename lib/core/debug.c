@@ -27,8 +27,14 @@ static uint64_t inherited_dirt(void)
 
 	if (hd_state_read(0, (pid_t)syscall(SYS_gettid), &own) || hd_template_state(&template))
 		return 0;
-	/* what is shared by all threads cannot be inherited; a death signal is not */
-	return hd_state_diff(&own, &template) & ~(1ull << HEDDLE_ATTR_PDEATHSIG);
+	/*
+	 * What is shared by all threads cannot be inherited; a death signal is not; and
+	 * mask and registers are the child's own from its first step (renew_state): a
+	 * fiber may have changed them for a moment.
+	 */
+	return hd_state_diff(&own, &template) &
+	       ~(1ull << HEDDLE_ATTR_PDEATHSIG | 1ull << HEDDLE_ATTR_SIGMASK |
+		 1ull << HEDDLE_ATTR_FPU | 1ull << HEDDLE_ATTR_PKRU);
 }
 
 void hd_debug_check_clone(void)

@@ -437,6 +437,20 @@ static void renew_state(struct hd_machine *m)
 	prctl(PR_SET_NAME, m->name);
 }
 
+void hd_machine_expect(struct heddle_state *st)
+{
+	uint64_t mask, fpu;
+	uint32_t pkru;
+
+	memcpy(&mask, &hd_rt.sigmask, sizeof(mask));
+	st->sigmask = mask;
+	st->valid |= 1ull << HEDDLE_ATTR_SIGMASK | 1ull << HEDDLE_ATTR_FPU;
+	if (hd_control_words(&hd_rt.control, &fpu, &pkru))
+		st->valid |= 1ull << HEDDLE_ATTR_PKRU;
+	st->fpu_control = fpu;
+	st->pkru = pkru;
+}
+
 static void begin(struct hd_machine *m)
 {
 	__atomic_store_n(&m->slot->in_runtime, 1, __ATOMIC_RELAXED);

@@ -172,6 +172,9 @@ static inline void hd_machine_set_tid(struct hd_machine *m, int32_t tid)
 /* At the end of the runtime: all idle machines and blanks end and are joined. */
 void hd_machine_quit_all(void);
 
+/* What a machine has from the start, whoever cloned it: its signal mask, registers. */
+void hd_machine_expect(struct heddle_state *st);
+
 /* By each thread of the runtime, first thing: who it is. */
 void hd_machine_note_identity(struct hd_machine *m);
 

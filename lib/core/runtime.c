@@ -174,6 +174,8 @@ static int start_runtime(void)
 		st->features = hd_device_features();
 		st->stack_size = (uint32_t)hd_rt.opt.stack_size;
 		st->page = (uintptr_t)hd_rt.page;
+		memcpy(&st->sigmask, &hd_rt.sigmask, sizeof(st->sigmask));
+		st->has_sigmask = 1;
 		/* release: last, so that an inspector that sees it sees the rest */
 		__atomic_store_n(&st->magic, HD_STATUS_MAGIC, __ATOMIC_RELEASE);
 	}

@@ -36,6 +36,8 @@
 
 #include <heddle/state.h>
 
+#include "arch.h"
+
 #define BIT(attr)	(1ULL << (attr))
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
@@ -301,6 +303,7 @@ static const struct status_row {
 	{ "NoNewPrivs",		HEDDLE_ATTR_NO_NEW_PRIVS,	10, 1, F(no_new_privs) },
 	{ "Seccomp",		HEDDLE_ATTR_SECCOMP,		10, 1, F(seccomp_mode) },
 	{ "Seccomp_filters",	HEDDLE_ATTR_SECCOMP,		10, 1, F(seccomp_filters) },
+	{ "SigBlk",		HEDDLE_ATTR_SIGMASK,		16, 1, F(sigmask) },
 };
 
 #undef F
@@ -789,11 +792,33 @@ static void read_traps(struct target *t)
 	t->st->valid |= BIT(HEDDLE_ATTR_TRAPS);
 }
 
+/* Control bits only: flags of what has happened come and go with each calculation. */
+static void read_own_registers(struct heddle_state *st)
+{
+	struct hd_control control;
+	uint64_t fpu;
+	uint32_t pkru;
+
+	hd_control_save(&control);
+	st->valid |= BIT(HEDDLE_ATTR_FPU);
+	if (hd_control_words(&control, &fpu, &pkru))
+		st->valid |= BIT(HEDDLE_ATTR_PKRU);
+	st->fpu_control = fpu;
+	st->pkru = pkru;
+}
+
 static void read_own(struct target *t)
 {
 	struct heddle_state *st = t->st;
+	uint64_t mask;
 	int value;
 
+	read_own_registers(st);
+	/* again, as an emulator keeps a mask of its own, which /proc does not show */
+	if (!syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &mask, sizeof(mask))) {
+		st->sigmask = mask;
+		st->valid |= BIT(HEDDLE_ATTR_SIGMASK);
+	}
 	value = prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
 	if (value >= 0) {
 		st->securebits = value;
@@ -912,7 +937,11 @@ HD_API int hd_state_read_module(int fd, pid_t tid, struct heddle_state *st)
 	do
 		rc = ioctl(fd, HEDDLE_IOC_STATE, &req);
 	while (rc < 0 && errno == EINTR);
-	return rc < 0 ? -errno : 0;
+	if (rc < 0)
+		return -errno;
+	if (!tid || tid == gettid())
+		read_own_registers(st);
+	return 0;
 }
 
 /* ---- comparing ------------------------------------------------------------ */
@@ -960,6 +989,9 @@ static const struct {
 	[HEDDLE_ATTR_PDEATHSIG]		= { "pdeathsig", FIELDS(pdeathsig, pdeathsig) },
 	[HEDDLE_ATTR_TRAPS]		= { "traps", FIELDS(traps, traps) },
 	[HEDDLE_ATTR_CRED]		= { "cred", FIELDS(cred_id, cred_id) },
+	[HEDDLE_ATTR_SIGMASK]		= { "sigmask", FIELDS(sigmask, sigmask) },
+	[HEDDLE_ATTR_FPU]		= { "fpu", FIELDS(fpu_control, fpu_control) },
+	[HEDDLE_ATTR_PKRU]		= { "pkru", FIELDS(pkru, pkru) },
 };
 
 #undef FIELDS
@@ -1120,6 +1152,34 @@ static void put_inode(struct text *t, uint64_t dev, uint64_t ino)
 	put(t, "%u:%u inode %llu", major(dev), minor(dev), (unsigned long long)ino);
 }
 
+static void put_sigmask(struct text *t, const struct heddle_state *st)
+{
+	unsigned int sig, first;
+
+	for (sig = 1; sig <= 64; sig++) {
+		if (!(st->sigmask >> (sig - 1) & 1))
+			continue;
+		first = sig;
+		while (sig < 64 && (st->sigmask >> sig & 1))
+			sig++;
+		put(t, "%s%u", t->len ? "," : "", first);
+		if (sig != first)
+			put(t, "-%u", sig);
+	}
+	if (!t->len)
+		put(t, "none");
+}
+
+static void put_fpu(struct text *t, const struct heddle_state *st)
+{
+#ifdef __x86_64__
+	put(t, "mxcsr %04x x87 %04x", (unsigned int)st->fpu_control & 0xffff,
+	    (unsigned int)(st->fpu_control >> 32) & 0xffff);
+#else
+	put(t, "%08llx", (unsigned long long)st->fpu_control);
+#endif
+}
+
 static void put_simple(struct text *t, const struct heddle_state *st, unsigned int attr)
 {
 	switch (attr) {
@@ -1146,6 +1206,7 @@ static void put_simple(struct text *t, const struct heddle_state *st, unsigned i
 		put(t, "session %d thread %d", st->session_keyring, st->thread_keyring);
 		break;
 	case HEDDLE_ATTR_PDEATHSIG:	put(t, "%u", st->pdeathsig); break;
+	case HEDDLE_ATTR_PKRU:		put(t, "%08x", st->pkru); break;
 	case HEDDLE_ATTR_CRED:		put(t, "%llx", (unsigned long long)st->cred_id); break;
 	}
 }
@@ -1181,6 +1242,8 @@ HD_API char *hd_state_attr_value(const struct heddle_state *st, unsigned int att
 	case HEDDLE_ATTR_IOPRIO:	put_ioprio(&t, st); break;
 	case HEDDLE_ATTR_MEMPOLICY:	put_mempolicy(&t, st); break;
 	case HEDDLE_ATTR_TRAPS:		put_traps(&t, st); break;
+	case HEDDLE_ATTR_SIGMASK:	put_sigmask(&t, st); break;
+	case HEDDLE_ATTR_FPU:		put_fpu(&t, st); break;
 	default:			put_simple(&t, st, attr); break;
 	}
 	return buf;

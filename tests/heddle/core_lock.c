@@ -5,7 +5,7 @@
  * thread.  That its state reaches no other is core_inherit's.
  */
 #include "core_common.h"
-#include "attr_change.h"
+#include "attr_cpu.h"
 
 PROCS_VARIANTS(lock)
 
@@ -647,6 +647,80 @@ static void *unlock_dirty(void *arg)
 	EXPECT_NE(t[0], t[1]);
 	check_self("after a dirty unlock");
 	return NULL;
+}
+
+/* Neither belongs to the fiber: the next one on the thread would have them. */
+static int change_mask(void)
+{
+	sigset_t s;
+
+	sigemptyset(&s);
+	sigaddset(&s, SIGUSR2);
+	return pthread_sigmask(SIG_BLOCK, &s, NULL);
+}
+
+#ifdef __x86_64__
+#define change_registers change_mxcsr
+#elif defined(__aarch64__)
+#define change_registers change_fpcr
+#endif
+
+static const struct {
+	int (*change)(void);
+	const char *name;
+} leaks[] = {
+	{ change_mask, "sigmask" },
+	{ change_registers, "fpu" },
+#ifdef __x86_64__
+	{ change_x87, "fpu" },
+	{ change_pkru, "pkru" },
+#endif
+};
+
+static void *leak(void *arg)
+{
+	int i = (int)(intptr_t)arg;
+	char names[100];
+	pid_t t;
+
+	EXPECT_EQ(0, hd_lock_thread());
+	t = tid();
+	EXPECT_EQ(0, hd_thread_state_check(names, sizeof(names)));
+	if (leaks[i].change())			/* no protection keys here */
+		goto out;
+	EXPECT_EQ(1, hd_thread_state_check(names, sizeof(names)));
+	EXPECT_STREQ(leaks[i].name, names);
+	EXPECT_EQ(0, hd_unlock_thread());
+	EXPECT_NE(t, tid());
+	EXPECT_EQ(0, hd_lock_thread());
+	EXPECT_EQ(0, hd_thread_state_check(names, sizeof(names)));
+out:
+	EXPECT_EQ(0, hd_unlock_thread());
+	return NULL;
+}
+
+static int leak_main(void *arg)
+{
+	for (size_t round = 0; round < 5; round++) {
+		for (size_t i = 0; i < sizeof(leaks) / sizeof(leaks[0]); i++) {
+			struct hd_fiber *f;
+
+			EXPECT_EQ(0, hd_go(&f, leak, (void *)i));
+			EXPECT_EQ(0, hd_join(f, NULL));
+		}
+	}
+	return 0;
+}
+
+TEST_F(lock, mask_and_registers_are_state)
+{
+	sigset_t s;
+
+	/* the mask at hd_run is the machines', though the templates block all */
+	sigemptyset(&s);
+	sigaddset(&s, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &s, NULL);
+	EXPECT_EQ(0, run_opt(leak_main, NULL, variant->procs, HD_OPT_RETIRE_DIRTY));
 }
 
 static void *unlock_clean(void *arg)

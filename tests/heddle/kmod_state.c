@@ -305,6 +305,36 @@ TEST_F(state, values_of_the_caller)
 	EXPECT_EQ(0, st.ioprio);
 }
 
+static bool do_sigmask(void)
+{
+	uint64_t set = 1ull << (SIGUSR2 - 1) | 1ull << 63;
+
+	return !syscall(SYS_rt_sigprocmask, SIG_SETMASK, &set, NULL, sizeof(set));
+}
+
+/* Templates block all signals: for no thread is that a difference. */
+TEST_F(state, signal_mask)
+{
+	static const struct dirt mask = { "signal mask", do_sigmask, 0, 0 };
+	struct heddle_state st;
+	struct worker w;
+	pthread_t thr;
+
+	start(&w, &mask, &thr);
+	ASSERT_EQ(0, get_state(self->fd, w.tid, &st));
+	w.go = 1;
+	pthread_join(thr, NULL);
+	EXPECT_EQ(1, w.ready);
+	EXPECT_NE(0, st.valid & BIT(SIGMASK));
+	EXPECT_EQ(1ull << (SIGUSR2 - 1) | 1ull << 63, st.sigmask);
+	EXPECT_EQ(0, st.differs & BIT(SIGMASK));
+	/* in the registers of a CPU that need not be this one */
+	EXPECT_EQ(0, st.valid & (BIT(FPU) | BIT(PKRU)));
+	EXPECT_EQ(0, st.fpu_control);
+	EXPECT_EQ(0, st.pkru);
+	EXPECT_EQ(0, st.reserved2);
+}
+
 TEST_F(state, cred_id_is_a_name_not_an_address)
 {
 	struct heddle_state a, b;

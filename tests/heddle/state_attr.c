@@ -26,13 +26,14 @@
 #include <heddle/state.h>
 
 #include "attr_change.h"
+#include "attr_cpu.h"
 #include "../kselftest_harness.h"
 
 #define BIT(name)	(1ULL << HEDDLE_ATTR_##name)
 
 /* What the kernel tells a thread about itself only. */
 #define SELF_ONLY	(BIT(SECUREBITS) | BIT(MEMPOLICY) | BIT(KEYRINGS) | BIT(PDEATHSIG) | \
-			 BIT(TRAPS))
+			 BIT(TRAPS) | BIT(FPU) | BIT(PKRU))
 
 /* ---- a thread that makes itself dirty and waits to be looked at ----------- */
 
@@ -528,6 +529,56 @@ TEST(tsc)
 TEST(cpuid)
 {
 	CHECK(change_cpuid, BIT(TRAPS));
+}
+#endif
+
+/* ---- signals and control registers ------------------------------------------- */
+
+TEST(signal_mask)
+{
+	struct result res = { 0 };
+
+	ASSERT_EQ(0, examine(change_sigmask, &res));
+	EXPECT_EQ(BIT(SIGMASK), res.own);
+	/* an emulator blocks no signals where its program does */
+	if (!getenv("HEDDLE_EMULATED")) {
+		EXPECT_EQ(BIT(SIGMASK), res.outside);
+	}
+}
+
+#ifdef __x86_64__
+TEST(mxcsr)
+{
+	CHECK(change_mxcsr, BIT(FPU));
+}
+
+/* What has happened is no state: only what is to happen. */
+static int raise_inexact(void)
+{
+	volatile double x = 1;
+
+	x = x / 3;
+	return 0;
+}
+
+TEST(exception_flags_are_no_state)
+{
+	CHECK(raise_inexact, 0);
+}
+
+TEST(x87)
+{
+	CHECK(change_x87, BIT(FPU));
+}
+
+TEST(pkru)
+{
+	CHECK(change_pkru, BIT(PKRU));
+}
+#elif defined(__aarch64__)
+TEST(fpcr)
+{
+	CHECK(change_fpcr, BIT(FPU));
 }
 #endif
 

@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,15 @@ static int change_uts(void)
 	return unshare(CLONE_NEWUTS);
 }
 
+static int change_sigmask(void)
+{
+	sigset_t s;
+
+	sigemptyset(&s);
+	sigaddset(&s, SIGUSR1);
+	return pthread_sigmask(SIG_BLOCK, &s, NULL);
+}
+
 static int change_uid(void)
 {
 	return geteuid() ? -1 : syscall(SYS_setresuid, -1, 1000, -1);
@@ -131,6 +141,7 @@ static struct subject {
 	{ .change = change_no_new_privs, .differs = "no_new_privs" },
 	{ .change = change_timer_slack, .differs = "timer_slack" },
 	{ .change = change_uts, .differs = "ns/uts" },
+	{ .change = change_sigmask, .differs = "sigmask" },
 	{ .change = change_uid, .differs = "uid,caps" },	/* ends dumpability: last */
 };
 #define SUBJECTS	(sizeof(subjects) / sizeof(subjects[0]))
@@ -245,6 +256,13 @@ static struct hd_status *publish(void)
 static void good(struct hd_status *h)
 {
 	(void)h;
+}
+
+/* What machines begin with is not what the template has. */
+static void masked(struct hd_status *h)
+{
+	h->sigmask = 1ull << (SIGUSR1 - 1);
+	h->has_sigmask = 1;
 }
 
 static void no_magic(struct hd_status *h)
@@ -450,7 +468,7 @@ static const struct {
 	const char *name;
 	void (*corrupt)(struct hd_status *h);
 } variants[] = {
-	V(good), V(no_magic), V(bad_magic), V(version), V(small_entries), V(no_size),
+	V(good), V(masked), V(no_magic), V(bad_magic), V(version), V(small_entries), V(no_size),
 	V(huge_entries), V(many_machines), V(more_machines), V(many_procs), V(offset),
 	V(low_offset), V(overflow), V(truncated), V(half), V(numbers), V(names), V(other_tids),
 	V(no_template), V(longer_entries), V(two), V(no_mem), V(child), V(changing),

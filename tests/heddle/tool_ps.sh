@@ -47,7 +47,7 @@ grep -q "not compared, as it cannot be read from outside: .*securebits" "$tmp/ou
 
 run ps --json "$pid"
 is_json; result $? "ps --json is JSON"
-json 'd["pid"] == '"$pid"' and d["template_tid"] == template and len(d["machines"]) == len(d["processors"]) + 13'
+json 'd["pid"] == '"$pid"' and d["template_tid"] == template and len(d["machines"]) == len(d["processors"]) + 14'
 result $? "ps --json: machines and processors"
 json 'all([a for a in m["differs"] if a != "cred"] == want[m["tid"]] and m["clean"] == (not want[m["tid"]]) for m in d["machines"] if m["tid"] in want)'
 result $? "ps --json: what differs"
@@ -102,5 +102,34 @@ if unshare -pf --mount-proc true 2>/dev/null; then
 	outer=
 fi
 unpublish
+
+# ---- the signal mask is compared with what machines begin with ------------------
+
+publish masked
+clean=$(sed -n 's/^thread \([0-9]*\) $/\1/p' "$tmp/threads")
+masked=$(sed -n 's/^thread \([0-9]*\) sigmask$/\1/p' "$tmp/threads")
+template=$(sed -n 's/^template //p' "$tmp/threads")
+run ps "$pid"
+grep -q "^ *[0-9]* *$clean *worker .*sigmask\$" "$tmp/out" &&
+	grep -q "^ *[0-9]* *$masked *worker .*clean\$" "$tmp/out"
+result $? "ps: a mask that is not the machines'"
+run diff "$pid" "$clean"; expect 3 ", 1 differ"; result $? "diff: the same"
+run diff "$pid" "$masked"; expect 0 ", 0 differ"; result $? "diff: the machines' mask"
+run diff "$pid" "$masked" "$template"; expect 3 ", 1 differ"
+result $? "diff: two threads are two threads"
+unpublish
+
+# A real one, whose templates and monitor block every signal.
+echo 100 | "$heddle" run sleep >/dev/null 2>&1 &
+outer=$!
+until run ps --json "$outer" && [ $rc -eq 0 ] &&
+      json 'sum(m["role"] == "worker" and m["thread_state"] == "compared" for m in d["machines"]) > 0' ||
+      ! kill -0 $outer; do sleep 0.05; done
+json '"sigmask" in d["attributes_compared"]'; result $? "ps: a signal mask can be read"
+json 'all("sigmask" not in m["differs"] for m in d["machines"])'
+result $? "ps: the machines of a real runtime have theirs"
+kill $outer
+wait $outer
+outer=
 
 finish

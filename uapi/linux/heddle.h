@@ -215,6 +215,9 @@ enum heddle_attr {
 	HEDDLE_ATTR_PDEATHSIG,
 	HEDDLE_ATTR_TRAPS,	/* TSC and CPUID faulting, speculation control */
 	HEDDLE_ATTR_CRED,	/* any credential: those above, keys, LSM labels, Landlock ... */
+	HEDDLE_ATTR_SIGMASK,	/* blocked signals; not compared in `differs` */
+	HEDDLE_ATTR_FPU,	/* floating-point control: of the calling thread only */
+	HEDDLE_ATTR_PKRU,	/* protection-key rights: the same */
 	HEDDLE_ATTR_MAX
 };
 
@@ -224,7 +227,8 @@ struct heddle_state {
 	__u32 size;		/* bytes filled in */
 	__s32 tid;
 	__u64 valid;		/* 1 << HEDDLE_ATTR_*: attributes that could be read */
-	__u64 differs;		/* against the parked template; module only */
+	__u64 differs;		/* against the parked template but for SIGMASK, of which a
+				   template blocks all; module only */
 	__u32 uid[4];		/* real, effective, saved, fs */
 	__u32 gid[4];
 	__u64 groups_digest;	/* FNV-1a 64 over the sorted 32-bit gids, little endian */
@@ -257,6 +261,10 @@ struct heddle_state {
 	__u32 traps;		/* bit 0 TSC, bit 1 CPUID, bit 2 SSB disabled */
 	__u32 reserved;
 	__u64 cred_id;		/* equal for two threads with equal credentials */
+	__u64 sigmask;		/* bit n - 1: signal n is blocked */
+	__u64 fpu_control;	/* x86: MXCSR, x87 control word << 32; arm64: FPCR */
+	__u32 pkru;		/* x86 */
+	__u32 reserved2;
 };
 
 /* The caller must be allowed to ptrace-read tid; threads of one group are. */

@@ -4,6 +4,7 @@
 #ifndef HEDDLE_ARCH_H
 #define HEDDLE_ARCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct hd_machine;
@@ -90,6 +91,13 @@ static inline void hd_control_save(struct hd_control *c)
 static inline void hd_control_load(const struct hd_control *c)
 {
 	__asm__ volatile("msr	fpcr, %0\n\tmsr	fpsr, xzr" : : "r"(c->fpcr));
+}
+
+static inline bool hd_control_words(const struct hd_control *c, uint64_t *fpu, uint32_t *pkru)
+{
+	*fpu = c->fpcr;
+	*pkru = 0;
+	return false;
 }
 
 static inline uintptr_t hd_tls_base(void)

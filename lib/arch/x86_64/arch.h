@@ -126,6 +126,14 @@ static inline void hd_control_load(const struct hd_control *c)
 		__asm__ volatile("wrpkru" : : "a"(c->pkru), "c"(0), "d"(0) : "memory");
 }
 
+/* As heddle_state has them; whether there are protection keys. */
+static inline bool hd_control_words(const struct hd_control *c, uint64_t *fpu, uint32_t *pkru)
+{
+	*fpu = c->mxcsr | (uint64_t)c->x87 << 32;
+	*pkru = c->has_pkru ? c->pkru : 0;
+	return c->has_pkru;
+}
+
 /* The calling thread's TLS base, as clone wants it. */
 static inline uintptr_t hd_tls_base(void)
 {
