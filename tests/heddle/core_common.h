@@ -41,11 +41,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../kselftest_harness.h"
+#include "harness.h"
 
 #define MS	1000000ull
 #define SEC	1000000000ull
 #define US	1000ull
+
+/* Until what must come is taken for lost: a thread may not run for many seconds. */
+#define PATIENCE	(60 * SEC)
 
 static struct __test_metadata *_metadata;
 
@@ -240,17 +243,18 @@ static inline bool task_alive(pid_t t)
 	return !access(path, F_OK);
 }
 
-/* Up to 100 looks, 1 ms apart, so that a busy machine stretches the wait. */
 static inline bool task_gone(pid_t t)
 {
-	for (int i = 0; i < 100; i++) {
+	uint64_t end = hd_now() + PATIENCE;
+
+	while (task_alive(t)) {
 		struct timespec ts = { 0, 1000000 };
 
-		if (!task_alive(t))
-			return true;
+		if (hd_now() > end)
+			return false;
 		nanosleep(&ts, NULL);
 	}
-	return !task_alive(t);
+	return true;
 }
 
 static inline void task_comm(pid_t t, char *buf, size_t len)
@@ -314,7 +318,11 @@ struct outcome {
 #define TIMED_OUT(o)	(WIFSIGNALED((o)->status) && WTERMSIG((o)->status) == SIGALRM)
 #define EXITED(o, code)	(WIFEXITED((o)->status) && WEXITSTATUS((o)->status) == (code))
 
-/* Run fn(arg) in a forked process and exit with its value; SIGALRM ends it after seconds. */
+/*
+ * Run fn(arg) in a forked process and exit with its value.  SIGALRM ends it after
+ * seconds, a minute at least: before the harness ends the test, which would not
+ * say what the process has said.
+ */
 static inline void in_process(struct outcome *o, int (*fn)(void *arg), void *arg,
 			      unsigned int seconds)
 {
@@ -331,7 +339,7 @@ static inline void in_process(struct outcome *o, int (*fn)(void *arg), void *arg
 	pid = fork();
 	if (!pid) {
 		signal(SIGALRM, SIG_DFL);
-		alarm(in_vm() ? seconds * 8 : seconds);
+		alarm(in_vm() ? 120 : seconds < 60 ? 60 : seconds);
 		dup2(fd[1], 2);
 		_exit(fn(arg) & 0xff);
 	}

@@ -35,7 +35,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define KMOD_NEED(feat) do {							\
 	if (access("/dev/heddle", F_OK))					\

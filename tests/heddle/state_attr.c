@@ -27,7 +27,7 @@
 
 #include "attr_change.h"
 #include "attr_cpu.h"
-#include "../kselftest_harness.h"
+#include "harness.h"
 
 #define BIT(name)	(1ULL << HEDDLE_ATTR_##name)
 

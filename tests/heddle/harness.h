@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * The kernel's harness, with the time after which a case counts as hung: what is
+ * waited for comes, but how soon depends on who else uses the machine, and on
+ * whether it is emulated.  The harness's own 30 s are not a hang there.
+ */
+#ifndef HARNESS_H
+#define HARNESS_H
+
+#include "../kselftest_harness.h"
+
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 150	/* s */
+
+#endif
