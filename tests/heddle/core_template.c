@@ -152,10 +152,12 @@ static int signals_main(void *arg)
 {
 	struct hd_fiber *f[50];
 	pthread_t t;
+	uint64_t end = hd_now() + PATIENCE;
 
-	template_tid = find_thread("hd-template");
-	/* it names itself, which may be after main has begun */
-	for (int i = 0; i < 1000 && !(monitor_tid = find_thread("hd-monitor")); i++)
+	/* they name themselves, which may be after main has begun */
+	while (!(template_tid = find_thread("hd-template")) && hd_now() < end)
+		hd_sleep(MS);
+	while (!(monitor_tid = find_thread("hd-monitor")) && hd_now() < end)
 		hd_sleep(MS);
 	EXPECT_NE(0, template_tid);
 	EXPECT_NE(0, monitor_tid);
@@ -215,7 +217,7 @@ TEST_F(template, stop_and_continue)
 	pthread_sigmask(SIG_BLOCK, &s, NULL);
 	pid = fork();
 	if (!pid) {
-		alarm(in_vm() ? 100 : 20);
+		alarm(100);
 		for (int i = 0; i < 5; i++)
 			if (run_opt(stopped_main, NULL, procs, 0))
 				_exit(1);
@@ -250,33 +252,86 @@ static void *need_a_thread(void *arg)
 	return NULL;
 }
 
-static int growth_main(void *arg)
+/* The same, until the main fiber, which has looked at all of them, says so. */
+static void *block_until_told(void *arg)
+{
+	(void)arg;
+	hd_block_begin();
+	atomic_fetch_add(&waiting, 1);
+	while (!all_in)
+		usleep(1000);
+	hd_block_end();
+	atomic_fetch_add(&go_on, 1);
+	return NULL;
+}
+
+/* Does no other thread of the process run, or want to? */
+static bool others_sleep(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	bool asleep = true;
+	struct dirent *e;
+
+	while (d && asleep && (e = readdir(d))) {
+		char path[300], line[256], *state;
+		FILE *f;
+
+		if (e->d_name[0] == '.' || atoi(e->d_name) == tid())
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/task/%s/stat", e->d_name);
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		if (fgets(line, sizeof(line), f) && (state = strrchr(line, ')')))
+			asleep = state[2] == 'S';
+		fclose(f);
+	}
+	if (d)
+		closedir(d);
+	return asleep;
+}
+
+static uint64_t machines_now(void)
 {
 	struct hd_stats st = { .size = sizeof(st) };
-	int n = *(int *)arg;
+
+	EXPECT_EQ(0, hd_stats(&st));
+	return st.machines;
+}
+
+static int growth_main(void *arg)
+{
+	uint64_t n = *(unsigned int *)arg, enough = n + hd_procs() + 8, end;
 
 	for (int round = 0; round < 3; round++) {
 		waiting = all_in = go_on = 0;
-		for (int i = 0; i < n; i++)
-			EXPECT_EQ(0, hd_go(NULL, need_a_thread, (void *)(intptr_t)n));
-		while (go_on < n)
+		for (uint64_t i = 0; i < n; i++)
+			EXPECT_EQ(0, hd_go(NULL, block_until_told, NULL));
+		while (waiting < (int)n)
 			hd_sleep(500 * US);
-		EXPECT_EQ(0, hd_stats(&st));
-		EXPECT_GE(st.machines, (uint64_t)n);
-		EXPECT_LE(st.machines, (uint64_t)n + hd_procs() + 8);
+		/* one for each that blocks, and later ones use what the first has made */
+		EXPECT_GE(machines_now(), n);
+		EXPECT_LE(machines_now(), round ? n + enough : enough);
+		all_in = 1;
+		while (go_on < (int)n)
+			hd_sleep(500 * US);
 		/*
-		 * A thread that has nothing to run any more is no help to the next
-		 * round before it has said so, and two hundred of them take turns at
-		 * that on a few CPUs.
+		 * A thread that has nothing to run any more is no help before it has
+		 * said so, and two hundred of them take turns at that on a few CPUs:
+		 * each fiber that wants to go on may have had another one made.
 		 */
-		hd_sleep(in_vm() ? SEC : 300 * MS);
+		end = hd_now() + PATIENCE / 2;
+		while (!others_sleep() && hd_now() < end)
+			hd_sleep(MS);
+		EXPECT_LE(machines_now(), n + enough);
 	}
 	return 0;
 }
 
 TEST_F(template, two_hundred_at_once)
 {
-	int n = in_vm() ? 50 : 200, tasks = count_tasks();
+	unsigned int n = in_vm() ? 50 : 200;
+	int tasks = count_tasks();
 
 	EXPECT_EQ(0, run_opt(growth_main, &n, variant->procs, 0));
 	EXPECT_EQ(tasks, tasks_left(tasks));
@@ -388,7 +443,7 @@ static int starved_main(void *arg)
 	if (set_nproc(RLIM_INFINITY))
 		return 16;
 	hd_block_end();
-	end = hd_now() + 10 * SEC;
+	end = hd_now() + PATIENCE / 2;	/* while in_process waits */
 	while (go_on < want && hd_now() < end)
 		hd_sleep(MS);
 	return go_on == want ? 0 : 17;
