@@ -275,8 +275,8 @@ static int cond_race_main(void *arg)
 			hd_cond_signal(&race.c);
 		hd_yield();
 	}
-	end = hd_now() + 5 * SEC;
-	while (hd_now() < end && zeroes != race.signals) {
+	end = hd_now() + PATIENCE;
+	while (hd_now() < end && (zeroes != race.signals || !timeouts)) {
 		hd_mutex_lock(&race.m);
 		zeroes = race.zeroes;
 		timeouts = race.timeouts;

@@ -218,7 +218,7 @@ static int zoo_main(void *arg)
 	EXPECT_FALSE(z.moved);
 	/* after as before, everything goes on */
 	for (int i = 0; i < KINDS; i++) {
-		uint64_t c = z.count[i], end = hd_now() + 10 * SEC;
+		uint64_t c = z.count[i], end = hd_now() + PATIENCE;
 
 		while (z.count[i] == c && hd_now() < end)
 			hd_sleep(MS);
