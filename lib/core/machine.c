@@ -263,7 +263,7 @@ int hd_blank_start(struct hd_machine *m, bool in_place)
 static bool serve_locked(struct hd_proc *p)
 {
 	uint32_t n = hd_global_len() + HD_RING + 1 +
-		     atomic_load_explicit(&p->nfresh, memory_order_acquire);
+		     hd_fresh_count(&p->fresh);
 
 	while (n--) {
 		struct hd_fiber *f = hd_proc_pop(p);

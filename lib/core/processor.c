@@ -2,15 +2,10 @@
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 /*
  * Run queues.  The ring and its stealing are those of Go's scheduler (256
- * slots, owner pushes, half is stolen); the stack of fresh fibers is ours:
- * newest first keeps few stacks alive in a tree of spawns, and every
- * FRESH_OLDEST-th pop takes the oldest so that none waits for ever.
+ * slots, owner pushes, half is stolen); fresh fibers have their own (fresh.h).
  */
 #include "core/processor.h"
 #include "core/runtime.h"
-
-#define FRESH_OLDEST	32u
-#define FRESH_STEAL	128u
 
 #define relaxed memory_order_relaxed
 #define acquire memory_order_acquire
@@ -61,53 +56,6 @@ void hd_proc_push_next(struct hd_proc *p, struct hd_fiber *f)
 		hd_proc_push(p, old);
 }
 
-void hd_proc_push_fresh(struct hd_proc *p, struct hd_fiber *f)
-{
-	f->prev = NULL;
-	hd_lock(&p->fresh_lock);
-	f->next = p->fresh_head;
-	if (f->next)
-		f->next->prev = f;
-	else
-		p->fresh_tail = f;
-	p->fresh_head = f;
-	atomic_store_explicit(&p->nfresh, atomic_load_explicit(&p->nfresh, relaxed) + 1, release);
-	hd_unlock(&p->fresh_lock);
-}
-
-static struct hd_fiber *pop_fresh(struct hd_proc *p)
-{
-	struct hd_fiber *f;
-
-	if (!atomic_load_explicit(&p->nfresh, relaxed))
-		return NULL;
-	hd_lock(&p->fresh_lock);
-	if (++p->fresh_tick % FRESH_OLDEST == 0) {
-		f = p->fresh_tail;
-		if (f) {
-			p->fresh_tail = f->prev;
-			if (f->prev)
-				f->prev->next = NULL;
-			else
-				p->fresh_head = NULL;
-		}
-	} else {
-		f = p->fresh_head;
-		if (f) {
-			p->fresh_head = f->next;
-			if (f->next)
-				f->next->prev = NULL;
-			else
-				p->fresh_tail = NULL;
-		}
-	}
-	if (f)
-		atomic_store_explicit(&p->nfresh, atomic_load_explicit(&p->nfresh, relaxed) - 1,
-				      release);
-	hd_unlock(&p->fresh_lock);
-	return f;
-}
-
 static struct hd_fiber *pop_ring(struct hd_proc *p)
 {
 	uint32_t head = atomic_load_explicit(&p->head, acquire);
@@ -151,57 +99,10 @@ struct hd_fiber *hd_proc_pop(struct hd_proc *p)
 	 * it uses two ticks, of which the ring's would always be `next`'s.
 	 */
 	p->ring_turn = !p->ring_turn;
-	f = p->ring_turn ? pop_ring(p) : pop_fresh(p);
+	f = p->ring_turn ? pop_ring(p) : hd_fresh_pop(&p->fresh);
 	if (!f)
-		f = p->ring_turn ? pop_fresh(p) : pop_ring(p);
+		f = p->ring_turn ? hd_fresh_pop(&p->fresh) : pop_ring(p);
 	return f ? f : pop_next(p);
-}
-
-/* The oldest half of victim's fresh fibers. */
-static struct hd_fiber *steal_fresh(struct hd_proc *p, struct hd_proc *victim)
-{
-	struct hd_fiber *last, *first;
-	uint32_t n;
-
-	if (!atomic_load_explicit(&victim->nfresh, relaxed))
-		return NULL;
-	hd_lock(&victim->fresh_lock);
-	n = atomic_load_explicit(&victim->nfresh, relaxed);
-	last = first = victim->fresh_tail;
-	if (!last) {
-		hd_unlock(&victim->fresh_lock);
-		return NULL;
-	}
-	n = n - n / 2 < FRESH_STEAL ? n - n / 2 : FRESH_STEAL;
-	for (uint32_t i = 1; i < n; i++)
-		first = first->prev;
-	victim->fresh_tail = first->prev;
-	if (first->prev)
-		first->prev->next = NULL;
-	else
-		victim->fresh_head = NULL;
-	atomic_store_explicit(&victim->nfresh,
-			      atomic_load_explicit(&victim->nfresh, relaxed) - n, release);
-	hd_unlock(&victim->fresh_lock);
-
-	/* the oldest runs now, the others become p's: its own list is empty or older still */
-	if (n > 1) {
-		struct hd_fiber *rest = last->prev;
-
-		rest->next = NULL;
-		first->prev = NULL;
-		hd_lock(&p->fresh_lock);
-		rest->next = p->fresh_head;
-		if (p->fresh_head)
-			p->fresh_head->prev = rest;
-		else
-			p->fresh_tail = rest;
-		p->fresh_head = first;
-		atomic_store_explicit(&p->nfresh,
-				      atomic_load_explicit(&p->nfresh, relaxed) + n - 1, release);
-		hd_unlock(&p->fresh_lock);
-	}
-	return last;
 }
 
 /* Half of victim's ring to p's, which is empty; one is returned. */
@@ -235,13 +136,13 @@ static struct hd_fiber *steal_ring(struct hd_proc *p, struct hd_proc *victim)
 	}
 }
 
-struct hd_fiber *hd_proc_steal(struct hd_proc *p, struct hd_proc *victim, bool with_next)
+struct hd_fiber *hd_proc_steal(struct hd_proc *p, struct hd_proc *victim, bool late)
 {
 	struct hd_fiber *f = steal_ring(p, victim);
 
 	if (!f)
-		f = steal_fresh(p, victim);
-	if (!f && with_next)
+		f = hd_fresh_steal(&p->fresh, &victim->fresh, late);
+	if (!f && late)
 		f = pop_next(victim);
 	if (f)
 		atomic_store_explicit(&p->steals, atomic_load_explicit(&p->steals, relaxed) + 1,

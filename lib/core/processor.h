@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/fiber.h"
+#include "core/fresh.h"
 #include "ground/futex.h"
 
 #define HD_RING		256u		/* a power of two */
@@ -29,7 +30,6 @@ struct hd_proc {
 	struct hd_machine *m;		/* its holder; NULL: idle */
 	uint32_t next_streak;
 	bool ring_turn;
-	uint32_t fresh_tick;
 	uint32_t rng;
 	struct hd_fiber *free_fibers;
 	uint32_t nfree_fibers;
@@ -46,16 +46,12 @@ struct hd_proc {
 	_Atomic(struct hd_fiber *) next;	/* run before the ring */
 	_Atomic(struct hd_fiber *) ring[HD_RING];
 
-	/* fibers never run: newest at head; nfresh is written under fresh_lock */
-	struct hd_lock fresh_lock __attribute__((aligned(64)));
-	_Atomic uint32_t nfresh;
-	struct hd_fiber *fresh_head, *fresh_tail;
+	struct hd_fresh fresh __attribute__((aligned(64)));	/* fibers never run */
 };
 
 /* Queueing, by the holder. */
 void hd_proc_push(struct hd_proc *p, struct hd_fiber *f);	/* to the end */
 void hd_proc_push_next(struct hd_proc *p, struct hd_fiber *f);	/* to run first */
-void hd_proc_push_fresh(struct hd_proc *p, struct hd_fiber *f);
 /* The next fiber of this P, NULL if it has none. */
 struct hd_fiber *hd_proc_pop(struct hd_proc *p);
 
@@ -65,11 +61,14 @@ static inline bool hd_proc_has_work(struct hd_proc *p)
 	return atomic_load_explicit(&p->tail, memory_order_acquire) !=
 		       atomic_load_explicit(&p->head, memory_order_acquire) ||
 	       atomic_load_explicit(&p->next, memory_order_acquire) ||
-	       atomic_load_explicit(&p->nfresh, memory_order_acquire);
+	       hd_fresh_count(&p->fresh);
 }
 
-/* Take work from victim for p, one fiber is returned; with_next: its next as well. */
-struct hd_fiber *hd_proc_steal(struct hd_proc *p, struct hd_proc *victim, bool with_next);
+/*
+ * Take work from victim for p, which has none; one fiber is returned.  Late: also
+ * what is better left to victim, its next and a few fresh ones.
+ */
+struct hd_fiber *hd_proc_steal(struct hd_proc *p, struct hd_proc *victim, bool late);
 
 /* The global queue. */
 void hd_global_push(struct hd_fiber *f);

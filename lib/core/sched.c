@@ -379,7 +379,7 @@ struct hd_fiber *hd_fiber_start(void *(*fn)(void *arg), void *arg, uint32_t flag
 
 	if (!f)
 		return NULL;
-	hd_proc_push_fresh(hd_this_machine()->p, f);
+	hd_fresh_push(&hd_this_machine()->p->fresh, f);
 	if (hd_rt.nprocs > 1)
 		hd_wake_proc();
 	return f;
@@ -527,6 +527,9 @@ static struct hd_fiber *steal(struct hd_machine *m)
 		uint32_t at = p->rng = p->rng * 1664525u + 1013904223u;
 
 		at = (at >> 8) % n;
+		/* ever longer: each look takes a cache line away from a busy owner */
+		for (int i = 0; round && i < 10 << round; i++)
+			hd_cpu_relax();
 		for (uint32_t i = 0; i < n; i++) {
 			struct hd_proc *victim = &hd_rt.procs[(at + i) % n];
 			struct hd_fiber *f;
@@ -537,8 +540,6 @@ static struct hd_fiber *steal(struct hd_machine *m)
 			if (f)
 				return f;
 		}
-		for (int i = 0; i < 20; i++)
-			hd_cpu_relax();
 	}
 	return NULL;
 }

@@ -5,7 +5,7 @@
  *
  * Lock order, outermost first: exec lock; quiet_lock (deadlock.c); wait-queue
  * guards; timer lock; the ring's sq_lock and cq_lock; template's and extra
- * machines' lists; sched.lock; a P's fresh_lock; slab and stack pool locks;
+ * machines' lists; sched.lock; a P's fresh.lock; slab and stack pool locks;
  * retake_lock.  hd_ready may come to a clone and so to the exec lock: it is
  * never called with any of them held.
  */

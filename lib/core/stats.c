@@ -77,7 +77,7 @@ static void publish_proc(struct hd_proc *p)
 	__atomic_store_n(&s->machine, m ? m->index + 1 : 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&s->queued, atomic_load(&p->tail) - atomic_load(&p->head),
 			 __ATOMIC_RELAXED);
-	__atomic_store_n(&s->fresh, atomic_load(&p->nfresh), __ATOMIC_RELAXED);
+	__atomic_store_n(&s->fresh, hd_fresh_count(&p->fresh), __ATOMIC_RELAXED);
 	__atomic_store_n(&s->switches, atomic_load_explicit(&p->tick, memory_order_relaxed),
 			 __ATOMIC_RELAXED);
 	__atomic_store_n(&s->steals, get(&p->steals), __ATOMIC_RELAXED);
