@@ -173,12 +173,15 @@ static bool wait_for_room(struct run *run, int err, unsigned int *tries)
 		run->limit = seen;
 		tell = !atomic_exchange(&run->limit_told, true);
 	}
-	while (seen && run->nlive >= seen && !run->stop)
-		hd_cond_wait(&run->changed, &run->lock);
 	hd_mutex_unlock(&run->lock);
+	/* now: others may take the room of each job that ends, and we wait for long */
 	if (tell)
 		say(run, "%s: going on with %lu jobs at once (for more: %s)", strerror(-err), seen,
 		    room_hint(err));
+	hd_mutex_lock(&run->lock);
+	while (seen && run->nlive >= seen && !run->stop)
+		hd_cond_wait(&run->changed, &run->lock);
+	hd_mutex_unlock(&run->lock);
 	if (run->stop)
 		return false;
 	if (seen)
