@@ -39,10 +39,13 @@ keeps_outputs_apart() {
 	equal "lines in a row" "$out" 5
 }
 
+# The job ends only when its line has been read.
 ungrouped_is_immediate() {
 	local out
-	out=$( (echo 'echo early; sleep 5') | hr -u 2>&1 | { read -r -t $((3 * slow)) line; echo "$line"; } )
-	equal "within three seconds" "$out" early
+	mkfifo go
+	out=$(echo 'echo early; cat go' | hr -u 2>&1 |
+		{ read -r -t $((60 * slow)) line; echo "$line"; : >go; })
+	equal "while it runs" "$out" early
 }
 
 tags_lines() {
@@ -109,34 +112,55 @@ counts_failures() {
 }
 
 never_more_than_j() {
-	mkdir -p slots && rm -f slots/* max
-	for i in $(seq 24); do echo "touch slots/$i; ls slots | wc -l; sleep 0.1; rm slots/$i"; done >in
-	local most
+	local most i
+	mkdir -p slots && rm -f slots/* full
+	# the first wait until there are three, and then longer than a fourth needs to begin
+	cat >job <<-'END'
+		touch slots/$1
+		for k in $(seq 1200); do
+			n=$(ls slots | wc -l)
+			[ ! -e full ] && [ $n -lt 3 ] || break
+			sleep 0.05
+		done
+		touch full
+		sleep 0.1
+		echo $n
+		ls slots | wc -l
+		rm slots/$1
+	END
+	for i in $(seq 24); do echo "sh job $i"; done >in
 	most=$(hr -j 3 <in | sort -n | tail -n 1)
 	equal "most at once" "$most" 3
 }
 
+# None of them ends before all have begun.
 unlimited_runs_all_at_once() {
-	local s=$SECONDS
-	for i in $(seq 200); do echo "sleep 2"; done | hr -j 0 || return
-	[ $((SECONDS - s)) -lt $((6 * slow)) ] || { echo "took $((SECONDS - s)) s"; return 1; }
+	local pid rc=0
+	mkfifo gate
+	exec 8<>gate
+	for i in $(seq 200); do echo "echo $i; read -r line <gate"; done | hr -u -j 0 >begun &
+	pid=$!
+	until_true eval '[ "$(wc -l <begun)" = 200 ]' || { echo "$(wc -l <begun) at once"; rc=1; }
+	yes '' | head -n 200 >&8
+	wait $pid || rc=$?
+	exec 8<&-
+	return $rc
 }
 
 halts_soon() {
-	rm -f ran.*
-	{ echo "touch ran.1; sleep 0.5; touch ran.1b"; echo false; seq -f 'touch ran.%.0f' 3 50; } >in
-	out=$(hr -j 2 --halt soon <in 2>&1)
-	equal status $? 1 && contains message "$out" 'no other is started' || return
+	rm -f ran.* err
+	# the first keeps its slot until the failure of the second has been noticed
+	{ echo "touch ran.1; for k in \$(seq 1200); do grep -q 'no other' err && break; sleep 0.05; done; touch ran.1b"
+	  echo false; seq -f 'touch ran.%.0f' 3 50; } >in
+	hr -j 2 --halt soon <in >/dev/null 2>err
+	equal status $? 1 && contains message "$(cat err)" 'no other is started' || return
 	[ -e ran.1b ] || { echo "the running job was not left to end"; return 1; }
 	[ "$(ls ran.* | wc -l)" -lt 20 ] || { echo "jobs went on"; return 1; }
 }
 
 halts_now() {
-	local s=$SECONDS
-	out=$(printf 'sleep 30\nsleep 0.2; false\nsleep 30\n' | hr -j 3 --halt now 2>&1)
-	equal status $? 1 && contains message "$out" 'those that run are ended' || return
-	[ $((SECONDS - s)) -lt $((8 * slow)) ] || { echo "took $((SECONDS - s)) s"; return 1; }
-	none_left
+	out=$(printf 'sleep 300\nsleep 0.2; false\nsleep 300\n' | hr -j 3 --halt now 2>&1)
+	equal status $? 1 && contains message "$out" 'those that run are ended' && none_left
 }
 
 passes_files_and_environment() {

@@ -30,7 +30,9 @@ cd "$T" || exit 1
 # Whatever a test started carries this, also after heddle itself has gone.
 export HEDDLE_TEST_MARK=mark-$$-$RANDOM
 
-hr() { timeout -k 5 $((60 * slow)) "$HEDDLE" run "$@"; }
+# A run that takes two minutes hangs: the tests start nothing that lasts, and what
+# is longer (sleep 300) has to be ended by what is tested.
+hr() { timeout -k 5 $((120 * slow)) "$HEDDLE" run "$@"; }
 
 # Processes of this test that run a job: those that have the mark, but for us.
 marked() {
@@ -44,10 +46,10 @@ marked() {
 	done
 }
 
-# Nothing may be left; what is ending gets a moment.
+# Nothing may be left; what is ending may take its time, on a loaded machine.
 none_left() {
 	local i left
-	for i in $(seq $((20 * slow))); do
+	for i in $(seq $((300 * slow))); do
 		left=$(marked)
 		[ -z "$left" ] && return 0
 		sleep 0.1
@@ -81,10 +83,9 @@ need_mounts() { # a mount namespace of its own, as unshare(1) makes one
 
 need_root() { [ "$(id -u)" = 0 ] || { echo "needs root"; return 4; }; }
 
-# until_true SECONDS COMMAND...
+# until_true COMMAND...: for a minute
 until_true() {
-	local n=$(($1 * 20 * slow))
-	shift
+	local n=$((1200 * slow))
 	while ! "$@" >/dev/null 2>&1; do
 		n=$((n - 1))
 		[ $n -gt 0 ] || return 1
