@@ -250,6 +250,12 @@ static inline unsigned long long said_mask(const struct job *j, const char *name
 	return at ? strtoull(at + strlen(name) + 1, NULL, 16) & ~(3ULL << 31) : ~0ULL;
 }
 
+/* n repetitions, a third where everything is emulated. */
+static inline int scaled(int n)
+{
+	return getenv("VM") ? n / 3 : n;
+}
+
 static inline int count_fds(void)
 {
 	DIR *d = opendir("/proc/self/fd");

@@ -47,7 +47,7 @@ SPAWN_TEST(no_handler_in_child)
 	sigaction(SIGURG, &sa, NULL);
 	sigaction(SIGCONT, &sa, NULL);
 	EXPECT_EQ(0, pthread_create(&t, NULL, storm, NULL));
-	for (int i = 0; i < 150; i++) {
+	for (int i = 0; i < scaled(150); i++) {
 		unsigned int more = i % 3 == 1 ? HD_SPAWN_SIGMASK : i % 3 ? HD_SPAWN_CLOSE_FDS : 0;
 		struct job *j = job_new(flags | more, "child:exit");
 
@@ -155,7 +155,7 @@ SPAWN_TEST(sigchld)
 	EXPECT_EQ(0, atomic_load(&children));
 	hd_kill(&j->p, SIGTERM);
 	EXPECT_EQ(0, hd_wait(&j->p, NULL));
-	for (int i = 0; i < 1000 && !atomic_load(&children); i++)
+	for (int i = 0; i < 60000 && !atomic_load(&children); i++)
 		usleep(1000);
 	EXPECT_EQ(1, atomic_load(&children));
 
