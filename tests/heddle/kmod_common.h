@@ -76,6 +76,15 @@ static inline void kmod_sleep_ms(int ms)
 		;
 }
 
+/* Until what must come is taken for lost, s. */
+#define KMOD_PATIENCE	60
+
+/* n repetitions, a quarter where everything is emulated. */
+static inline int kmod_scaled(int n)
+{
+	return getenv("VM") ? n / 4 : n;
+}
+
 static inline pid_t kmod_gettid(void)
 {
 	return syscall(SYS_gettid);
@@ -159,7 +168,7 @@ static inline void *kmod_template_main(void *arg)
 /* Starts a template and waits until it has parked (so many with it). */
 static inline bool kmod_template_start(struct kmod_template *t, int fd, int parked)
 {
-	double end = kmod_now() + 20;
+	double end = kmod_now() + KMOD_PATIENCE;
 
 	t->fd = fd;
 	t->ret = 1;
@@ -218,6 +227,27 @@ static inline int kmod_clone(int fd, struct kmod_child *c, void (*fn)(void *), v
 		return -1;
 	c->tid = p.tid;
 	return 0;
+}
+
+/* So long a template may be away for a signal before its requests are failed. */
+#define KMOD_AWAY	1.9		/* s; a little less */
+
+/*
+ * kmod_clone where signals take the template away: one that the kernel does not
+ * run for two seconds is given up, but none sooner.
+ */
+static inline int kmod_clone_patiently(int fd, struct kmod_child *c, void (*fn)(void *),
+				       void *arg)
+{
+	double begin = kmod_now(), t;
+	int err;
+
+	do {
+		t = kmod_now();
+		err = kmod_clone(fd, c, fn, arg);
+	} while (err && errno == EOWNERDEAD && kmod_now() - t > KMOD_AWAY &&
+		 t - begin < KMOD_PATIENCE);
+	return err;
 }
 
 static inline void kmod_child_join(struct kmod_child *c)

@@ -541,7 +541,7 @@ TEST_F_TIMEOUT(spawn, caller_closes_immediately, 300)
 	int i, close_fds, p[2];
 
 	KMOD_NEED(HEDDLE_FEAT_SPAWN_FILES);
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < kmod_scaled(100); i++) {
 		close_fds = i & 1;
 		ASSERT_EQ(0, pipe2(p, O_CLOEXEC));
 		self->s.flags = close_fds ? HEDDLE_SPAWN_CLOSE_FDS : 0;
@@ -591,7 +591,7 @@ TEST_F_TIMEOUT(spawn, table_is_shared_safely, 300)
 	churning = 1;
 	ASSERT_EQ(0, pthread_create(&thr, NULL, churn, NULL));
 	self->s.flags = HEDDLE_SPAWN_CLOSE_FDS | HEDDLE_SPAWN_SYNC;
-	for (i = 0; i < 200; i++) {
+	for (i = 0; i < kmod_scaled(200); i++) {
 		ASSERT_EQ(0, spawnv(self, true_argv));
 		ASSERT_EQ(0, reap(self));
 	}
@@ -814,6 +814,24 @@ TEST_F(spawn, handled_signals_do_not_reach_the_child)
 	unlink(fifo);
 }
 
+/* Until process pid has a child; where the kernel does not tell, for a moment. */
+static void wait_for_its_child(pid_t pid)
+{
+	char path[64];
+	int child = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	while (!child) {
+		FILE *f = fopen(path, "r");
+
+		kmod_sleep_ms(f ? 1 : 500);
+		if (!f || fscanf(f, "%d", &child) != 1)
+			child = !f;
+		if (f)
+			fclose(f);
+	}
+}
+
 /* The caller of a synchronous spawn can be killed; the child is on its own. */
 TEST_F(spawn, sync_caller_is_killable)
 {
@@ -831,7 +849,8 @@ TEST_F(spawn, sync_caller_is_killable)
 		spawnv(self, true_argv);
 		_exit(1);
 	}
-	kmod_sleep_ms(200);
+	wait_for_its_child(pid);
+	kmod_sleep_ms(100);
 	kill(pid, SIGKILL);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_TRUE(WIFSIGNALED(status));
@@ -839,6 +858,8 @@ TEST_F(spawn, sync_caller_is_killable)
 	close(open(fifo, O_WRONLY));
 	unlink(fifo);
 }
+
+#define EACH	kmod_scaled(160)	/* of each of four threads; half of them asynchronous */
 
 static volatile long spawned;
 
@@ -848,7 +869,7 @@ static void *spawner(void *arg)
 	int fd = *(int *)arg, i, status;
 	long bad = 0;
 
-	for (i = 0; i < 150; i++) {
+	for (i = 0; i < EACH; i++) {
 		s.flags = (i & 1 ? HEDDLE_SPAWN_SYNC : 0) | (i & 2 ? HEDDLE_SPAWN_CLOSE_FDS : 0) |
 			  (i & 4 ? HEDDLE_SPAWN_PIDFD : 0);
 		if (ioctl(fd, HEDDLE_IOC_SPAWN, &s) || s.error) {
@@ -878,8 +899,8 @@ TEST_F_TIMEOUT(spawn, four_threads, 300)
 		pthread_join(thr[i], &bad);
 		EXPECT_EQ(NULL, bad);
 	}
-	EXPECT_EQ(600, spawned);
-	while (n < 300) {
+	EXPECT_EQ(4 * EACH, spawned);
+	while (n < 2 * EACH) {
 		ssize_t got = read(self->fd, r, sizeof(r));
 
 		ASSERT_LT(0, got);
