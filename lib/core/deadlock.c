@@ -230,6 +230,16 @@ void hd_active_inc(void)
 	atomic_fetch_add(&hd_nactive, HD_ACTIVE_ONE);
 }
 
+bool hd_active_begin(void)
+{
+	/* seq_cst, and in this order: pairs with the end's (finish) */
+	hd_active_inc();
+	if (atomic_load(&hd_rt.phase) == HD_PHASE_RUNNING)
+		return true;
+	hd_active_dec();
+	return false;
+}
+
 void hd_active_dec(void)
 {
 	if (hd_active_count(atomic_fetch_sub(&hd_nactive, 1)) == 1)

@@ -51,26 +51,6 @@ static bool waiting_work(struct hd_proc *p)
 	return hd_proc_has_work(p) || hd_global_len();
 }
 
-/*
- * To start or wake a machine: counted as active, and not while the runtime
- * ends.  Else hd_run's thread could look for idle machines just when the
- * monitor has one in its hands, and wait for ever for that one's end.
- */
-static bool act_begin(void)
-{
-	/* seq_cst, and in this order: pairs with the end's (core/deadlock.c, finish) */
-	hd_active_inc();
-	if (atomic_load(&hd_rt.phase) == HD_PHASE_RUNNING)
-		return true;
-	hd_active_dec();
-	return false;
-}
-
-static void act_end(void)
-{
-	hd_active_dec();
-}
-
 /* The work behind p is for a neighbour that rests, or for whoever has p next. */
 static bool share(struct hd_proc *p, struct hd_machine *m, uint64_t now)
 {
@@ -102,10 +82,10 @@ static bool look(struct hd_proc *p, uint64_t now)
 		return false;
 	}
 	m = __atomic_load_n(&p->m, __ATOMIC_ACQUIRE);
-	if (!m || !waiting_work(p) || !act_begin())
+	if (!m || !waiting_work(p) || !hd_active_begin())
 		return false;
 	did = share(p, m, now);
-	act_end();
+	hd_active_dec();
 	return did;
 }
 
@@ -117,16 +97,16 @@ static bool look_at_all(uint64_t now)
 		return false;
 	for (uint32_t i = 0; i < hd_rt.nprocs; i++)
 		did |= look(&hd_rt.procs[i], now);
-	if (hd_poll_unattended() && act_begin()) {
+	if (hd_poll_unattended() && hd_active_begin()) {
 		/* active, too, as a fiber between the timers and a queue is in nobody's sight */
 		did |= hd_poll_now();
-		act_end();
+		hd_active_dec();
 	}
 	/* a thread could not be made for a processor that had work */
-	if (atomic_load(&hd_rt.starved) && act_begin()) {
+	if (atomic_load(&hd_rt.starved) && hd_active_begin()) {
 		if (atomic_exchange(&hd_rt.starved, false))
 			hd_wake_proc();	/* not at every tick: what was lacking will be for a while */
-		act_end();
+		hd_active_dec();
 	}
 	return did;
 }

@@ -67,6 +67,12 @@ void hd_wake_proc(void);
  * end finds the runtime finished or deadlocked (core/deadlock.c).
  */
 void hd_active_inc(void);
+/*
+ * The same for who is no machine and is to start or wake one: not (false) while
+ * the runtime ends.  Else hd_run's thread could look for idle machines just when
+ * the monitor has one in its hands, and wait for ever for that one's end.
+ */
+bool hd_active_begin(void);
 void hd_active_dec(void);
 /* The same by a foreign thread that leaves: it is there itself, so nothing is a deadlock. */
 void hd_active_dec_foreign(void);

@@ -63,10 +63,8 @@ void hd_machines_shrink(uint64_t now)
 	hd_rt.shrink_at = now + PERIOD;
 	if (atomic_load_explicit(&hd_rt.nidle_machines, memory_order_relaxed) <= keep())
 		return;
-	/* seq_cst, and in this order: pairs with the end's (core/deadlock.c, finish) */
-	hd_active_inc();
-	if (atomic_load(&hd_rt.phase) != HD_PHASE_RUNNING)
-		goto out;
+	if (!hd_active_begin())
+		return;
 	for (m = surplus(); m; m = next) {
 		next = m->link;
 		/* so that the runtime does not end before its thread has said that it does */
@@ -74,6 +72,5 @@ void hd_machines_shrink(uint64_t now)
 		m->leave = true;
 		hd_note_wake(&m->note);
 	}
-out:
 	hd_active_dec();
 }

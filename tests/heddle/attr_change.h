@@ -219,16 +219,22 @@ static inline int change_nice(void)
 	return result(setpriority(PRIO_PROCESS, 0, 7));
 }
 
+struct sched_words {		/* struct sched_attr */
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+	uint32_t util_min, util_max;
+};
+
 static inline int change_uclamp(void)
 {
-	struct {
-		uint32_t size, policy;
-		uint64_t flags;
-		int32_t nice;
-		uint32_t priority;
-		uint64_t runtime, deadline, period;
-		uint32_t util_min, util_max;
-	} attr = { .size = sizeof(attr), .flags = 0x78 /* KEEP_ALL, UTIL_CLAMP */, .util_max = 512 };
+	struct sched_words attr = {
+		.size = sizeof(attr),
+		.flags = 0x78 /* KEEP_ALL, UTIL_CLAMP */,
+		.util_max = 512,
+	};
 
 	return result(syscall(SYS_sched_setattr, 0, &attr, 0));
 }

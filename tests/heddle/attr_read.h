@@ -152,15 +152,6 @@ static inline void read_fd(pid_t tid, char *v)
 
 /* ---- scheduling -------------------------------------------------------------- */
 
-struct sched_words {		/* struct sched_attr */
-	uint32_t size, policy;
-	uint64_t flags;
-	int32_t nice;
-	uint32_t priority;
-	uint64_t runtime, deadline, period;
-	uint32_t util_min, util_max;
-};
-
 static inline struct sched_words sched_of(pid_t tid)
 {
 	struct sched_words w = { 0 };
