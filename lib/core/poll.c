@@ -371,8 +371,13 @@ struct hd_proc *hd_poll_wait(struct hd_machine *m)
 	m->collect = true;
 	if (io.uring)
 		hd_lock(&io.cq_lock);
-	/* published first: a timer added from here on kicks if it is earlier */
+	/*
+	 * Published first: a timer added from here on kicks if it is earlier.  The
+	 * fence pairs with hd_poll_added's: a seq_cst store does not keep the loads
+	 * behind it back, and a timer that neither side saw would wait for ever.
+	 */
 	atomic_store(&io.wait_until, UINT64_MAX);
+	atomic_thread_fence(memory_order_seq_cst);
 	until = hd_timer_next();
 	atomic_store(&io.wait_until, until);
 	/* what was pending may be done by now: others took completions before we had the lock */
