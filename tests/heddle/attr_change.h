@@ -291,12 +291,17 @@ static inline int make_cgroup(void)
 	return ENOENT;
 }
 
-/* Once no thread is in it: one that has ended is for a moment longer. */
+/* Once no thread is in it: one that has ended is for a moment longer, the caller perhaps. */
 static inline void remove_cgroup(void)
 {
+	char top[64];
 	int i;
 
-	for (i = 0; i < 100 && cgroup_dir[0] && rmdir(cgroup_dir) && errno == EBUSY; i++)
+	snprintf(top, sizeof(top), "%s", cgroup_dir);
+	if (strrchr(top, '/'))
+		*strrchr(top, '/') = 0;
+	write_file(top, "cgroup.threads", "0");
+	for (i = 0; i < 1000 && cgroup_dir[0] && rmdir(cgroup_dir) && errno == EBUSY; i++)
 		usleep(10000);
 }
 

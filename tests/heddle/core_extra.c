@@ -406,6 +406,15 @@ static int short_main(void *arg)
 	return (int)i;
 }
 
+static int until_one_is_served(void *arg)
+{
+	uint64_t end = hd_now() + PATIENCE;
+
+	while (!served && hd_now() < end)
+		hd_sleep(MS);
+	return 0;
+}
+
 TEST_F(extra, calls_while_the_runtime_starts_and_ends)
 {
 	pthread_t t[4];
@@ -417,6 +426,7 @@ TEST_F(extra, calls_while_the_runtime_starts_and_ends)
 		EXPECT_EQ(0, small_thread(&t[i], endless_caller, (void *)i));
 	for (intptr_t i = 0; i < rounds; i++)
 		EXPECT_EQ(i, run_opt(short_main, (void *)i, variant->procs, 0));
+	EXPECT_EQ(0, run_opt(until_one_is_served, NULL, variant->procs, 0));
 	stop_calling = true;
 	for (int i = 0; i < 4; i++)
 		EXPECT_EQ(0, pthread_join(t[i], NULL));
@@ -567,7 +577,7 @@ static void *fork_inside(void *arg)
 		if (hd_self() || hd_procs() || hd_sleep(1) != -EPERM ||
 		    hd_call(plus_one, NULL, NULL) != -EPERM)
 			_exit(11);
-		alarm(10);
+		alarm(120);
 		hd_exec_write_lock();
 		hd_exec_write_unlock();
 		_exit(0);
@@ -625,7 +635,7 @@ static int fork_run_main(void *arg)
 
 		pid = fork();
 		if (!pid) {
-			alarm(20);
+			alarm(120);
 			_exit(child_runs(NULL));
 		}
 		hd_block_begin();
@@ -663,7 +673,9 @@ static struct {
 
 static void *storm_caller(void *arg)
 {
-	for (int i = 0; i < scaled(2000); i++) {
+	uint64_t end = hd_now() + PATIENCE;
+
+	for (int i = 0; i < scaled(2000) || (!signals && hd_now() < end); i++) {
 		void *ret;
 
 		EXPECT_EQ(0, hd_call(herd_call, arg, &ret));

@@ -465,7 +465,7 @@ static int yield_main(void *arg)
 {
 	enum { N = 50 };
 	static atomic_int mine[N];
-	uint64_t end = hd_now() + 20 * SEC;
+	uint64_t end = hd_now() + PATIENCE;
 	int least;
 
 	(void)arg;
@@ -495,7 +495,7 @@ TEST_F(fiber, yield_is_fair)
 /* One that starts a fiber and waits for it, again and again, leaves the others their turns. */
 static int start_and_join_main(void *arg)
 {
-	uint64_t end = hd_now() + 10 * SEC;
+	uint64_t end = hd_now() + PATIENCE;
 	atomic_int mine = 0;
 	struct hd_fiber *f;
 
@@ -523,7 +523,7 @@ static void *sleeper(void *arg)
 	EXPECT_EQ(0, hd_sleep(ns));
 	slept = hd_now() - begin;
 	EXPECT_GE(slept, ns);
-	EXPECT_LT(slept, 10 * SEC);
+	EXPECT_LT(slept, PATIENCE);
 	atomic_fetch_add(&ended, 1);
 	return NULL;
 }
@@ -655,15 +655,20 @@ static void *worker(void *arg)
 static int steal_main(void *arg)
 {
 	struct hd_stats st = { .size = sizeof(st) };
+	uint64_t end = hd_now() + PATIENCE;
 	atomic_int seen = 0;
-	int n = 100;
+	int n = 0;
 
 	(void)arg;
-	for (int i = 0; i < n; i++)
-		EXPECT_EQ(0, hd_go(NULL, worker, &seen));
-	while (seen < n)
-		hd_yield();
-	EXPECT_EQ(0, hd_stats(&st));
+	/* again if all have run before another processor's thread has come to run */
+	do {
+		for (int i = 0; i < 100; i++)
+			EXPECT_EQ(0, hd_go(NULL, worker, &seen));
+		n += 100;
+		while (seen < n)
+			hd_yield();
+		EXPECT_EQ(0, hd_stats(&st));
+	} while (!st.steals && hd_now() < end);
 	EXPECT_GT(st.steals, 0);
 	EXPECT_EQ(n + 1, st.fibers_started);
 	return 0;
@@ -679,23 +684,19 @@ TEST_F(fiber, steal_under_load)
 /* Fibers that compute run in parallel: the work one starts is shared. */
 static int parallel_main(void *arg)
 {
-	struct rusage a, b;
 	uint64_t begin = hd_now();
 	atomic_int seen = 0;
 
 	(void)arg;
-	getrusage(RUSAGE_SELF, &a);
 	for (int i = 0; i < 300; i++)
 		EXPECT_EQ(0, hd_go(NULL, worker, &seen));
 	/* the one who started them does not help, however late others get a CPU */
 	burn(100 * MS);
-	while (!seen && hd_now() - begin < 10 * SEC)
+	while (!seen && hd_now() - begin < PATIENCE)
 		burn(MS);
 	EXPECT_GT(seen, 0);
 	while (seen < 300)
 		hd_yield();
-	getrusage(RUSAGE_SELF, &b);
-	EXPECT_LT(hd_now() - begin, 20 * SEC);
 	return 0;
 }
 
@@ -762,12 +763,44 @@ static int busy_main(void *arg)
 	return *(int *)arg;
 }
 
+/*
+ * libc keeps stacks and malloc's arenas of as many threads as there were at one
+ * time, and that is a matter of luck: here there are more than ever will be.
+ */
+static pthread_barrier_t all_there;
+
+static void *have_an_arena(void *arg)
+{
+	void *volatile p = malloc(100);
+
+	pthread_barrier_wait(&all_there);
+	free(p);
+	return NULL;
+}
+
+static void fill_libc(void)
+{
+	enum { N = 40 };
+	pthread_attr_t a;
+	pthread_t t[N];
+
+	pthread_barrier_init(&all_there, NULL, N);
+	pthread_attr_init(&a);
+	pthread_attr_setstacksize(&a, 320 << 10);	/* libc takes it for one of less */
+	for (int i = 0; i < N; i++)
+		EXPECT_EQ(0, pthread_create(&t[i], &a, have_an_arena, NULL));
+	for (int i = 0; i < N; i++)
+		EXPECT_EQ(0, pthread_join(t[i], NULL));
+	pthread_attr_destroy(&a);
+}
+
 TEST_F(fiber, runs_again_and_leaves_nothing)
 {
 	int tasks = count_tasks(), fds = count_fds(), maps[2] = { 0 };
-	int rounds = scaled(50);
+	int rounds = in_vm() ? 20 : 50;
 	long rss[2] = { 0 };
 
+	fill_libc();
 	for (int half = 0; half < 2; half++) {
 		for (int i = 0; i < rounds; i++) {
 			EXPECT_EQ(i, run_opt(busy_main, &i, variant->procs,
@@ -779,9 +812,9 @@ TEST_F(fiber, runs_again_and_leaves_nothing)
 		maps[half] = count_maps();
 		rss[half] = rss_kb();
 	}
-	/* malloc's arenas and the stacks libc keeps come and go; a leak would show 50 times */
+	/* a leak would show in every round */
 	if (!SANITIZED) {
-		EXPECT_LT(maps[1] - maps[0], rounds / 2 + 5);
+		EXPECT_LT(maps[1] - maps[0], rounds / 2);
 		EXPECT_LT(rss[1] - rss[0], 4096);
 	}
 	TH_LOG("maps %d to %d, resident %ld to %ld KiB", maps[0], maps[1], rss[0], rss[1]);
