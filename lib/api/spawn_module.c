@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "api/spawn.h"
+#include "core/fiber.h"
 #include "ground/device.h"
 
 #define MAX_ACTIONS	64
@@ -118,12 +119,14 @@ static int read_for_all(void)
  * Others first, who are ready to run: by the time it is this fiber's turn again
  * the child may have got to its exec, and the record is there without a poll
  * having been armed for it; that costs as much as a sixth of the request itself.
+ * Not one that is locked: to let others run is two switches between threads.
  */
 static int wait_for_result(struct waiter *w)
 {
 	int r = 0;
 
-	hd_yield();
+	if (!hd_fiber_locked(hd_self()))
+		hd_yield();
 	hd_mutex_lock(&results.lock);
 	while (!w->done && !r) {
 		if (results.has_reader)
