@@ -72,7 +72,7 @@ run_tests: lib tools
 
 soak: lib tools
 	@$(SETUP) build kmod vm kselftest
-	@SOAK=$(SOAK) tests/soak.sh
+	@SOAK=$(SOAK) TESTS="$(TESTS)" tests/soak.sh
 
 bench:
 	@$(SETUP) build bench

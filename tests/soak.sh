@@ -4,13 +4,17 @@
 #
 # soak.sh - the tests over and over for SOAK minutes: half on the host, half in
 # the virtual machines, module loaded; on the host also, once each, with the
-# sanitizers.  Says how long it ran and how often.
+# sanitizers.  TESTS="pattern..." picks tests, for many rounds of a few.  Says
+# how long it ran, how often each part of a test did, and which ever failed.
 set -u
 . "$(dirname "$0")/common.sh"
 cd "$TOP" || exit 1
 minutes=${SOAK:-10}
 log=$O/soak.log
+parts=$O/soak.parts	# a line for each part of a test that ran: place, ok or not, name
+this=$O/soak.round
 : >"$log"
+: >"$parts"
 begin=$(date +%s)
 rounds=0 failed=0
 
@@ -18,17 +22,46 @@ round() { # round NAME COMMAND...: one run of the suite
 	local name=$1
 	shift
 	rounds=$((rounds + 1))
-	if ! "$@" >>"$log" 2>&1; then
+	if ! "$@" >"$this" 2>&1; then
 		failed=$((failed + 1))
 		say "round $rounds ($name) failed: see ${log#"$TOP/"}"
 	fi
+	cat "$this" >>"$log"
+	sed -nE "s/^# *((not )?ok) [0-9]+ (- )?([^ ]+)( # SKIP)?.*/$name \\1\\5 \\4/p" "$this" |
+		sed 's/ not ok / failed /; s/ ok # SKIP / skipped /' >>"$parts"
+}
+
+# Each part of a test: how often it passed.  The rarest, and all that failed.
+tally() {
+	awk '
+		{ key = $1 " " $3; seen[key] += 0; n[$2, key]++ }
+		$2 == "ok" { seen[key]++ }
+		END {
+			least = -1
+			for (k in seen) {
+				all++
+				if (n["failed", k])
+					printf "failed %d of %d times: %s\n", n["failed", k], n["failed", k] + seen[k], k
+				else if (!seen[k])
+					never++
+				else if (least < 0 || seen[k] < least) {
+					least = seen[k]
+					rare = k
+				}
+				if (seen[k] >= 1000)
+					often++
+			}
+			printf "parts: %d, of which %d only ever skipped, %d passed 1,000 times or more; " \
+				"the others at least %d times (%s)\n", all, never, often, least, rare
+		}' "$parts"
 }
 
 # All but what measures memory to the byte and vfork's children (sanitizers.rst).
 sanitized_suite() { # sanitized_suite address|thread
 	local out=$O/san-$1.log
 
-	sanitized tests/run.sh "$O/tests-$1" 'core_*' 'san_*' state_publish rig_smoke \
+	# shellcheck disable=SC2086
+	sanitized tests/run.sh "$O/tests-$1" ${TESTS:-'core_*' 'san_*' state_publish rig_smoke} \
 		>"$out" 2>&1 || return
 	cat "$out"
 	tests/summary.sh "$out"
@@ -36,7 +69,8 @@ sanitized_suite() { # sanitized_suite address|thread
 
 make -C tests O="$O" all >>"$log" 2>&1 || die "the tests do not build: see ${log#"$TOP/"}"
 while [ $(($(date +%s) - begin)) -lt $((minutes * 30)) ]; do
-	round host make -C tests O="$O" run_tests
+	# shellcheck disable=SC2086 # patterns
+	round host tests/run.sh "$O/tests" ${TESTS:-}
 done
 sanitizing=$(date +%s)
 for san in address thread; do
@@ -51,9 +85,11 @@ for kernel in ${KERNEL:-6.1 6.12}; do
 done
 while [ $(($(date +%s) - begin)) -lt $((minutes * 60)) ]; do
 	for kernel in ${KERNEL:-6.1 6.12}; do
+		# shellcheck disable=SC2086
 		round "$kernel" tests/vm/vm.sh -k "$kernel" -M heddle -t 1800 -- \
-			env VM=1 tests/run.sh "$O/tests"
+			env VM=1 tests/run.sh "$O/tests" ${TESTS:-}
 	done
 done
+tally
 echo "soak: $(($(date +%s) - begin)) s, $rounds rounds, $failed failed"
 [ "$failed" = 0 ]
