@@ -372,6 +372,12 @@ struct hd_proc *hd_poll_wait(struct hd_machine *m)
 	if (io.uring)
 		hd_lock(&io.cq_lock);
 	/*
+	 * First of all, as this takes kicks: one that came for a timer which `until`
+	 * does not know must be there still when we wait.
+	 */
+	if (look(m))
+		goto out;
+	/*
 	 * Published first: a timer added from here on kicks if it is earlier.  The
 	 * fence pairs with hd_poll_added's: a seq_cst store does not keep the loads
 	 * behind it back, and a timer that neither side saw would wait for ever.
@@ -381,13 +387,14 @@ struct hd_proc *hd_poll_wait(struct hd_machine *m)
 	until = hd_timer_next();
 	atomic_store(&io.wait_until, until);
 	/* what was pending may be done by now: others took completions before we had the lock */
-	if (!look(m) && hd_poll_pending()) {
+	if (hd_poll_pending()) {
 		if (io.uring)
 			wait_ring(until);
 		else
 			hd_note_sleep_until(&io.note, until == UINT64_MAX ? 0 : until);
 		look(m);
 	}
+out:
 	if (io.uring)
 		hd_unlock(&io.cq_lock);
 	m->collect = false;
