@@ -54,6 +54,7 @@ struct hd_ctx {
 	spinlock_t lock;
 	struct list_head templates;	/* hd_template.node; lock */
 	struct list_head requests;	/* hd_request.node, unclaimed; lock */
+	struct list_head left;		/* hd_request.node, claimed, by whom a signal took away; lock */
 	struct list_head results;	/* hd_spawn.node, to be read; lock */
 	unsigned int parked;		/* lock */
 	unsigned int arrivals;		/* lock: of templates, ever */

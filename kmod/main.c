@@ -35,6 +35,7 @@ static int hd_open(struct inode *inode, struct file *file)
 	spin_lock_init(&ctx->lock);
 	INIT_LIST_HEAD(&ctx->templates);
 	INIT_LIST_HEAD(&ctx->requests);
+	INIT_LIST_HEAD(&ctx->left);
 	INIT_LIST_HEAD(&ctx->results);
 	init_waitqueue_head(&ctx->result_wait);
 	init_waitqueue_head(&ctx->exec_wait);

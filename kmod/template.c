@@ -18,6 +18,11 @@
  * and QUEUED -> DONE when no template is left.  Every change is made under
  * ctx->lock; DONE is a release store after the result.
  *
+ * A template may stay in the middle of a clone for as long as a tracer likes
+ * (PTRACE_O_TRACECLONE).  A requester that has to stop, to freeze or to take a
+ * signal meanwhile does so: it leaves its CLAIMED request, on ctx->left, and
+ * its restarted call takes it up again.
+ *
  * A template that has to take a signal is AWAY: it returns to user space, by
  * -ERESTARTSYS, and comes back.  It may die there without our being told (the
  * kernel has no hook for that), so requesters look after it at intervals.
@@ -39,14 +44,10 @@
 #define HD_CLONE_FLAGS	(HEDDLE_CLONE_SETTLS | HEDDLE_CLONE_PARENT_SETTID |	\
 			 HEDDLE_CLONE_CHILD_CLEARTID)
 
-/* What a thread may be confined by. */
+/* Of what a thread may be confined by: noted as it parks, or asks. */
 struct hd_bounds {
 	u64 cred_id;			/* of its credentials, as a value */
 	struct path root;
-	void *filter;			/* compared, never followed */
-	void *css_set;			/* the same */
-	int seccomp;
-	bool no_new_privs;
 };
 
 struct hd_template {
@@ -56,7 +57,7 @@ struct hd_template {
 	bool released;
 	bool kick;			/* look at the requests, or at released */
 	u64 flags;
-	struct hd_bounds bounds;	/* as it parked; it cannot change while parked */
+	struct hd_bounds bounds;	/* as it parked */
 	wait_queue_head_t wait;
 };
 
@@ -65,6 +66,8 @@ struct hd_request {
 	struct list_head node;		/* hd_ctx.requests while QUEUED */
 	enum { HD_QUEUED, HD_CLAIMED, HD_DONE } state;
 	int result;			/* tid or -errno */
+	bool left;			/* on ctx->left: the exec lock is given back for it */
+	struct task_struct *task;	/* who asks */
 	struct hd_bounds bounds;
 	struct kernel_clone_args args;
 	wait_queue_head_t wait;
@@ -74,16 +77,6 @@ static void hd_bounds_get(struct hd_bounds *b)
 {
 	b->cred_id = hd_cred_id(current_cred());
 	get_fs_root(current->fs, &b->root);
-#ifdef CONFIG_SECCOMP
-	b->seccomp = current->seccomp.mode;
-#endif
-#ifdef CONFIG_SECCOMP_FILTER
-	b->filter = current->seccomp.filter;
-#endif
-#ifdef CONFIG_CGROUPS
-	b->css_set = rcu_access_pointer(current->cgroups);
-#endif
-	b->no_new_privs = task_no_new_privs(current);
 }
 
 static void hd_bounds_put(struct hd_bounds *b)
@@ -92,20 +85,43 @@ static void hd_bounds_put(struct hd_bounds *b)
 }
 
 /*
- * May @t clone for a requester with bounds @r?  Only equal credentials count as
- * no confinement, keyrings, Landlock and LSM labels included (hd_cred_id).  The
+ * What others change, while the template is parked: a filter for all threads
+ * (SECCOMP_FILTER_FLAG_TSYNC), the process's cgroup.  So it is looked at, not
+ * noted; pointers are compared, never followed, and neither task can go.
+ */
+static bool hd_same_confinement(struct task_struct *t, struct task_struct *r)
+{
+#ifdef CONFIG_CGROUPS
+	if (rcu_access_pointer(t->cgroups) != rcu_access_pointer(r->cgroups))
+		return false;
+#endif
+#ifdef CONFIG_SECCOMP
+	if (READ_ONCE(r->seccomp.mode) &&
+	    READ_ONCE(r->seccomp.mode) != READ_ONCE(t->seccomp.mode))
+		return false;
+#endif
+#ifdef CONFIG_SECCOMP_FILTER
+	if (READ_ONCE(r->seccomp.filter) &&
+	    READ_ONCE(r->seccomp.filter) != READ_ONCE(t->seccomp.filter))
+		return false;
+#endif
+	return !task_no_new_privs(r) || task_no_new_privs(t);
+}
+
+/*
+ * May @t clone for @r's requester?  Only equal credentials count as no
+ * confinement, keyrings, Landlock and LSM labels included (hd_cred_id).  The
  * pid namespace cannot differ inside a thread group.
  */
-static bool hd_may_serve(const struct hd_template *t, const struct hd_bounds *r)
+static bool hd_may_serve(const struct hd_template *t, const struct hd_request *r)
 {
-	const struct hd_bounds *b = &t->bounds;
-
 	if (t->flags & HEDDLE_TEMPLATE_SERVE_CONFINED)
 		return true;
-	return r->cred_id == b->cred_id && path_equal(&r->root, &b->root) &&
-	       r->css_set == b->css_set &&
-	       (!r->seccomp || (r->seccomp == b->seccomp && r->filter == b->filter)) &&
-	       (!r->no_new_privs || b->no_new_privs);
+	/* so does a chroot(), by whom they share their root with */
+	return r->bounds.cred_id == t->bounds.cred_id &&
+	       (READ_ONCE(r->task->fs) == READ_ONCE(t->task->fs) ||
+		path_equal(&r->bounds.root, &t->bounds.root)) &&
+	       hd_same_confinement(t->task, r->task);
 }
 
 static void hd_request_put(struct hd_request *req)
@@ -113,6 +129,7 @@ static void hd_request_put(struct hd_request *req)
 	if (!refcount_dec_and_test(&req->refs))
 		return;
 	hd_bounds_put(&req->bounds);
+	put_task_struct(req->task);
 	kfree(req);
 }
 
@@ -136,12 +153,21 @@ static void hd_template_free(struct hd_template *t)
 	kfree(t);
 }
 
+static void hd_requests_forget(struct list_head *list)
+{
+	struct hd_request *req, *next;
+
+	list_for_each_entry_safe(req, next, list, node)
+		hd_request_put(req);
+}
+
 void hd_templates_free(struct hd_ctx *ctx)
 {
 	struct hd_template *t, *next;
 
 	list_for_each_entry_safe(t, next, &ctx->templates, node)
 		hd_template_free(t);
+	hd_requests_forget(&ctx->left);
 }
 
 static void hd_requests_fail(struct hd_ctx *ctx)
@@ -271,7 +297,7 @@ static struct hd_request *hd_request_claim(struct hd_ctx *ctx, struct hd_templat
 	if (t->released)
 		goto out;
 	list_for_each_entry(r, &ctx->requests, node) {
-		if (!hd_may_serve(t, &r->bounds))
+		if (!hd_may_serve(t, r))
 			continue;
 		req = r;
 		list_del_init(&req->node);
@@ -285,6 +311,32 @@ out:
 	return req;
 }
 
+/*
+ * The outcome of a claimed request.  -ERESTARTNOINTR: nothing was cloned; back
+ * to where it came from, if somebody waits there.
+ */
+static void hd_request_answer(struct hd_ctx *ctx, struct hd_request *req, int result)
+{
+	bool left, done;
+
+	spin_lock(&ctx->lock);
+	left = req->left;
+	done = left || result != -ERESTARTNOINTR;
+	if (done) {
+		req->result = result;
+		hd_request_state(req, HD_DONE);
+	} else {
+		list_add(&req->node, &ctx->requests);
+		ctx->nr_requests++;
+		hd_request_state(req, HD_QUEUED);
+	}
+	spin_unlock(&ctx->lock);
+	if (left)
+		hd_exec_read_unlock(ctx);
+	if (done)
+		hd_request_put(req);
+}
+
 /* Serve one request.  -ERESTARTSYS: a signal has to be taken first. */
 static int hd_request_serve(struct hd_ctx *ctx, struct hd_template *t, struct hd_request *req)
 {
@@ -293,27 +345,10 @@ static int hd_request_serve(struct hd_ctx *ctx, struct hd_template *t, struct hd
 	pid = static_call(hd_kernel_clone)(&req->args);
 	if (pid == -ERESTARTNOINTR && fatal_signal_pending(current))
 		pid = -EOWNERDEAD;
-	if (pid == -ERESTARTNOINTR) {
-		/*
-		 * Nothing was cloned; back to where it came from.  The requester
-		 * is there: it leaves a claimed request only if it is killed, and
-		 * that kills the whole group, us too.
-		 */
-		spin_lock(&ctx->lock);
-		list_add(&req->node, &ctx->requests);
-		ctx->nr_requests++;
-		hd_request_state(req, HD_QUEUED);
-		spin_unlock(&ctx->lock);
-		return -ERESTARTSYS;
-	}
 	if (pid > 0)
 		hd_page_add(ctx, clones, 1);
-	spin_lock(&ctx->lock);
-	req->result = pid;
-	hd_request_state(req, HD_DONE);
-	spin_unlock(&ctx->lock);
-	hd_request_put(req);
-	return 0;
+	hd_request_answer(ctx, req, pid);
+	return pid == -ERESTARTNOINTR ? -ERESTARTSYS : 0;
 }
 
 long hd_ioctl_template(struct hd_ctx *ctx, void *arg, void __user *uarg)
@@ -368,7 +403,7 @@ struct task_struct *hd_template_task(struct hd_ctx *ctx)
 
 	spin_lock(&ctx->lock);
 	list_for_each_entry(t, &ctx->templates, node) {
-		if (t->released)
+		if (t->released || (READ_ONCE(t->task->flags) & PF_EXITING))
 			continue;
 		task = t->task;
 		if (t->state != HD_AWAY)
@@ -393,7 +428,7 @@ static int hd_request_submit(struct hd_ctx *ctx, struct hd_request *req)
 	list_for_each_entry(t, &ctx->templates, node) {
 		if (t->released)
 			continue;
-		if (!hd_may_serve(t, &req->bounds)) {
+		if (!hd_may_serve(t, req)) {
 			if (err)
 				err = -EPERM;
 			continue;
@@ -445,7 +480,7 @@ static bool hd_request_has_server(struct hd_ctx *ctx, struct hd_request *req, in
 	*arrivals = ctx->arrivals;
 	hd_templates_reap(ctx, &dead);
 	list_for_each_entry(t, &ctx->templates, node)
-		if (t->state != HD_AWAY && !t->released && hd_may_serve(t, &req->bounds))
+		if (t->state != HD_AWAY && !t->released && hd_may_serve(t, req))
 			here = true;
 	spin_unlock(&ctx->lock);
 	hd_templates_bury(&dead);
@@ -453,6 +488,66 @@ static bool hd_request_has_server(struct hd_ctx *ctx, struct hd_request *req, in
 	return *away < HD_AWAY_LIMIT;
 }
 
+/*
+ * A signal for the requester of a claimed request.  Its call will be made again
+ * and find the request (hd_request_resume); until it is answered the exec lock
+ * is held for it.  False: it is not CLAIMED any more.
+ */
+static bool hd_request_leave(struct hd_ctx *ctx, struct hd_request *req)
+{
+	bool claimed;
+
+	spin_lock(&ctx->lock);
+	claimed = req->state == HD_CLAIMED;
+	if (claimed) {
+		req->left = true;
+		refcount_inc(&req->refs);
+		list_add(&req->node, &ctx->left);
+	}
+	spin_unlock(&ctx->lock);
+	return claimed;
+}
+
+/* What the requester named; kernel_clone() keeps things of its own in there. */
+static bool hd_same_args(const struct kernel_clone_args *a, const struct kernel_clone_args *b)
+{
+	return a->flags == b->flags && a->stack == b->stack && a->tls == b->tls &&
+	       a->parent_tid == b->parent_tid && a->child_tid == b->child_tid;
+}
+
+/*
+ * The request that the caller has left, and asks for again; unless *@done, the
+ * exec lock held for it is the caller's again.  One that came to nothing is
+ * asked anew; those of threads that have ended meanwhile are forgotten.
+ */
+static struct hd_request *hd_request_resume(struct hd_ctx *ctx, const struct kernel_clone_args *a,
+					    bool *done)
+{
+	struct hd_request *req, *next, *found = NULL;
+	LIST_HEAD(stale);
+
+	if (list_empty_careful(&ctx->left))
+		return NULL;	/* what we have left ourselves would be seen */
+	spin_lock(&ctx->lock);
+	list_for_each_entry_safe(req, next, &ctx->left, node) {
+		bool mine = req->task == current && hd_same_args(&req->args, a);
+		bool over = req->state == HD_DONE;
+
+		if (mine && !(over && req->result == -ERESTARTNOINTR)) {
+			list_del_init(&req->node);
+			req->left = false;
+			*done = over;
+			found = req;
+		} else if (over && (mine || (READ_ONCE(req->task->flags) & PF_EXITING))) {
+			list_move(&req->node, &stale);
+		}
+	}
+	spin_unlock(&ctx->lock);
+	hd_requests_forget(&stale);
+	return found;
+}
+
+/* -ERESTARTNOINTR: the request was left, and what it holds with it. */
 static int hd_request_wait(struct hd_ctx *ctx, struct hd_request *req)
 {
 	unsigned int arrivals = READ_ONCE(ctx->arrivals);
@@ -466,10 +561,11 @@ static int hd_request_wait(struct hd_ctx *ctx, struct hd_request *req)
 		case HD_DONE:
 			return req->result;
 		case HD_CLAIMED:
-			/* It will be answered: only death leaves now. */
-			if (hd_wait_killable(req->wait,
-					     smp_load_acquire(&req->state) != HD_CLAIMED))
-				return -EINTR;
+			/* it will be answered, whenever that is */
+			if (hd_wait_interruptible(req->wait,
+					smp_load_acquire(&req->state) != HD_CLAIMED) &&
+			    hd_request_leave(ctx, req))
+				return -ERESTARTNOINTR;
 			break;
 		case HD_QUEUED:
 			if (left < 0 && hd_request_withdraw(ctx, req))
@@ -490,6 +586,7 @@ static struct hd_request *hd_request_alloc(const struct heddle_clone *p)
 	refcount_set(&req->refs, 1);
 	init_waitqueue_head(&req->wait);
 	INIT_LIST_HEAD(&req->node);
+	req->task = get_task_struct(current);
 	hd_bounds_get(&req->bounds);
 	req->args.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
 			  CLONE_THREAD | CLONE_SYSVSEM;
@@ -509,6 +606,29 @@ static struct hd_request *hd_request_alloc(const struct heddle_clone *p)
 	return req;
 }
 
+/* Ask, and wait for the answer; or go on waiting where the caller had to leave. */
+static int hd_request_make(struct hd_ctx *ctx, struct hd_request *req)
+{
+	bool done = false;
+	struct hd_request *old = hd_request_resume(ctx, &req->args, &done);
+	int err = 0;
+
+	if (!old) {
+		/* Here, not in the template: it must stay free to serve and to go. */
+		err = hd_exec_read_lock(ctx);
+		if (err)
+			return err;
+		err = hd_request_submit(ctx, req);
+	}
+	if (!err)
+		err = hd_request_wait(ctx, old ?: req);
+	if (!done && err != -ERESTARTNOINTR)
+		hd_exec_read_unlock(ctx);
+	if (old)
+		hd_request_put(old);
+	return err;
+}
+
 long hd_ioctl_clone(struct hd_ctx *ctx, void *arg, void __user *uarg)
 {
 	struct heddle_clone __user *up = uarg;
@@ -526,17 +646,9 @@ long hd_ioctl_clone(struct hd_ctx *ctx, void *arg, void __user *uarg)
 	req = hd_request_alloc(p);
 	if (!req)
 		return -ENOMEM;
-	/* Here, not in the template: it must stay free to serve and to go. */
-	err = hd_exec_read_lock(ctx);
-	if (err)
-		goto out;
-	err = hd_request_submit(ctx, req);
-	if (!err)
-		err = hd_request_wait(ctx, req);
-	hd_exec_read_unlock(ctx);
+	err = hd_request_make(ctx, req);
 	if (err > 0)
 		err = put_user(err, &up->tid);
-out:
 	hd_request_put(req);
 	return err;
 }

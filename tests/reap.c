@@ -108,8 +108,11 @@ int main(int argc, char **argv)
 				kill(child, SIGKILL);
 			kill_children(ended ? 0 : child);
 			sigtimedwait(&block, &si, &t);
-		} else if (sigwaitinfo(&block, &si) != SIGCHLD) {
-			late = 1;
+		} else {
+			/* EINTR: without a signal of ours, when the system was frozen */
+			int sig = sigwaitinfo(&block, &si);
+
+			late = sig > 0 && sig != SIGCHLD;
 		}
 	}
 	return late && !ended ? 128 + SIGTERM : status;

@@ -69,10 +69,10 @@ struct heddle_template {
 
 /*
  * Have a parked template clone a thread.  CLONE_VM|FS|FILES|SIGHAND|THREAD|
- * SYSVSEM is implied.  Blocks (killable) until the template has cloned; an
- * interrupting signal is honoured (EINTR) only before a template took the
- * request.  EAGAIN: RLIMIT_NPROC or pids.max.  ESRCH: no template is parked.
- * EOWNERDEAD: the template left before it served.
+ * SYSVSEM is implied.  Blocks until the template has cloned; an interrupting
+ * signal ends the call (EINTR) only before a template took the request, after
+ * that it is restarted.  EAGAIN: RLIMIT_NPROC or pids.max.  ESRCH: no template
+ * is parked.  EOWNERDEAD: the template left before it served.
  */
 #define HEDDLE_CLONE_SETTLS		(1ULL << 0)
 #define HEDDLE_CLONE_PARENT_SETTID	(1ULL << 1)
