@@ -194,8 +194,7 @@ static uint32_t list_threads(const struct hd_machine *self)
 		for (m = __atomic_load_n(&hd_rt.all, __ATOMIC_ACQUIRE); m; m = m->all) {
 			struct job *j = &all.jobs[all.n];
 
-			if (m == self || is_system(m) != system || m->is_extra ||
-			    !(j->tid = hd_machine_task(m)))
+			if (m == self || is_system(m) != system || !(j->tid = hd_machine_task(m)))
 				continue;
 			j->m = m;
 			all.n++;

@@ -65,9 +65,8 @@ static bool ours(int tid)
 	struct hd_machine *m = __atomic_load_n(&hd_rt.all, __ATOMIC_ACQUIRE);
 
 	for (; m; m = m->all)
-		if (m->status->role != HD_ROLE_EXTRA &&
-		    (__atomic_load_n(&m->status->tid, __ATOMIC_RELAXED) == tid ||
-		     leaving(m) == tid))
+		if (__atomic_load_n(&m->status->tid, __ATOMIC_RELAXED) == tid ||
+		    leaving(m) == tid)
 			return true;
 	return false;
 }

@@ -9,10 +9,13 @@
 #include "core/extra.h"
 #include "core/runtime.h"
 #include "core/sched.h"
+#include "core/world.h"
 
 static struct {
 	struct hd_lock lock;
 	struct hd_machine *list;
+	uint32_t n;			/* on the list */
+	uint32_t low;			/* fewest at one time since the last look (core/shrink.c) */
 	uint32_t waiting;		/* threads asleep on `round` */
 	bool owed;			/* somebody is making machines for them */
 	_Atomic uint32_t round;		/* futex: machines were added */
@@ -35,7 +38,7 @@ static struct hd_machine *make(void)
 		return NULL;
 	both = aligned_alloc(64, sizeof(*both));
 	if (!both) {
-		m->status->role = HD_ROLE_NONE;	/* stays on the list of all; nobody uses it */
+		hd_machine_free(m);
 		return NULL;
 	}
 	memset(both, 0, sizeof(*both));
@@ -49,6 +52,26 @@ static struct hd_machine *make(void)
 	m->is_extra = true;
 	m->locked = f;
 	hd_machine_set_state(m, HD_MS_OUTSIDE);
+	return m;
+}
+
+/* Both under extra.lock. */
+static void push(struct hd_machine *m)
+{
+	m->link = extra.list;
+	extra.list = m;
+	extra.n++;
+}
+
+static struct hd_machine *pop(void)
+{
+	struct hd_machine *m = extra.list;
+
+	if (m) {
+		extra.list = m->link;
+		if (--extra.n < extra.low)
+			extra.low = extra.n;
+	}
 	return m;
 }
 
@@ -70,8 +93,7 @@ static void pay(uint32_t n)
 		struct hd_machine *m = head;
 
 		head = m->link;
-		m->link = extra.list;
-		extra.list = m;
+		push(m);
 	}
 	extra.owed = false;
 	extra.waiting = 0;
@@ -89,9 +111,7 @@ static struct hd_machine *take(void)
 		uint32_t round, debt = 0;
 
 		hd_lock(&extra.lock);
-		m = extra.list;
-		if (m)
-			extra.list = m->link;
+		m = pop();
 		if (!extra.list && !extra.owed) {
 			/* the last one: whoever took it makes more, for all who wait */
 			extra.owed = true;
@@ -145,8 +165,7 @@ static void unbind(void *machine)
 	/* of a runtime that has ended meanwhile: its memory was kept for this moment */
 	if (m->generation == hd_rt.generation) {
 		hd_machine_set_tid(m, 0);
-		m->link = extra.list;
-		extra.list = m;
+		push(m);
 		m = NULL;
 	}
 	hd_unlock(&extra.lock);
@@ -167,8 +186,7 @@ struct hd_machine *hd_extra_bind(void)
 	m = take();
 	if (m && pthread_setspecific(extra.key, m)) {
 		hd_lock(&extra.lock);
-		m->link = extra.list;
-		extra.list = m;
+		push(m);
 		hd_unlock(&extra.lock);
 		m = NULL;
 	}
@@ -193,6 +211,7 @@ int hd_extra_init(void)
 	struct hd_machine *m;
 
 	extra.list = NULL;
+	extra.n = extra.low = 0;
 	extra.waiting = 0;
 	extra.owed = false;
 	if (!extra.have_key) {
@@ -203,17 +222,56 @@ int hd_extra_init(void)
 	m = make();
 	if (!m)
 		return -ENOMEM;
-	extra.list = m;
+	push(m);
 	return 0;
+}
+
+/*
+ * Those at the bottom of the stack have not been used for a period, nor has
+ * anybody been near them.  But for a world stop: it finds machines by the
+ * processors they held, long ago perhaps if it was stopped itself meanwhile.
+ */
+void hd_extra_shrink(uint32_t keep)
+{
+	struct hd_machine *m, *next, **at = &extra.list;
+
+	if (!hd_world_hold())
+		return;
+	hd_lock(&extra.lock);
+	m = NULL;
+	if (extra.low > keep) {
+		for (uint32_t skip = extra.n - (extra.low - keep); skip; skip--)
+			at = &(*at)->link;
+		m = *at;
+		*at = NULL;
+		extra.n -= extra.low - keep;
+	}
+	extra.low = extra.n;
+	hd_unlock(&extra.lock);
+	for (; m; m = next) {
+		next = m->link;
+		hd_machine_free(m);
+	}
+	hd_world_let_go();
 }
 
 void hd_extra_exit(void)
 {
+	struct hd_machine *m, *next;
+
+	hd_lock(&hd_rt.lock);
+	m = hd_rt.extras;
+	hd_rt.extras = NULL;
+	hd_unlock(&hd_rt.lock);
 	hd_lock(&extra.lock);
 	extra.list = NULL;
-	for (struct hd_machine *m = hd_rt.all; m; m = m->all) {
-		if (!m->bound)
+	for (; m; m = next) {
+		next = m->all;
+		if (!m->bound) {
+			free(m->foreign);
+			free(m);
 			continue;
+		}
 		/* its thread lives on: page and segment are about to go, the machine is not */
 		m->own_slot.retake = HD_RETAKE_LOST;
 		m->slot = &m->own_slot;

@@ -22,6 +22,9 @@ extern bool hd_extra_single;
 int hd_extra_init(void);
 void hd_extra_exit(void);
 
+/* By the monitor: give back what a burst has left (core/shrink.c); at least so many stay. */
+void hd_extra_shrink(uint32_t keep);
+
 /* Bind the calling thread to an extra machine; NULL: ENOMEM. */
 struct hd_machine *hd_extra_bind(void);
 /* In a forked child. */

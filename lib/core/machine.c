@@ -39,7 +39,7 @@ static int membarrier(int cmd)
 void hd_machine_forget(void)
 {
 	atomic_store(&retake_lock.word, 0);
-	hd_rt.all = NULL;
+	hd_rt.all = hd_rt.extras = NULL;
 }
 
 int hd_machine_init(void)
@@ -160,6 +160,56 @@ bool hd_enter_slow(void)
 
 /* ---- starting ----------------------------------------------------------- */
 
+/*
+ * The lowest number that is free, so that many threads that came and went do
+ * not use up the page's slots and the segment's entries.  Under hd_rt.lock.
+ */
+static uint32_t take_index(void)
+{
+	for (uint32_t i = 0; i < HD_STATUS_MACHINES / 64; i++) {
+		uint64_t free = ~hd_rt.indexes[i];
+
+		if (free) {
+			hd_rt.indexes[i] |= free & -free;
+			return i * 64 + (uint32_t)__builtin_ctzll(free);
+		}
+	}
+	return HD_STATUS_MACHINES + hd_rt.next_index++;
+}
+
+static void list_machine(struct hd_machine *m, enum hd_role role)
+{
+	if (role == HD_ROLE_EXTRA) {
+		m->all = hd_rt.extras;
+		m->all_at = &hd_rt.extras;
+		if (m->all)
+			m->all->all_at = &m->all;
+		hd_rt.extras = m;
+	} else {
+		m->all = hd_rt.all;
+		/* release: whoever walks the list without the lock finds it complete */
+		__atomic_store_n(&hd_rt.all, m, __ATOMIC_RELEASE);
+	}
+}
+
+void hd_machine_free(struct hd_machine *m)
+{
+	hd_lock(&hd_rt.lock);
+	*m->all_at = m->all;
+	if (m->all)
+		m->all->all_at = m->all_at;
+	hd_rt.nmachines--;
+	atomic_fetch_add_explicit(&hd_rt.count.switches_ended, m->switches, relaxed);
+	/* as new, for the next that has the number */
+	memset(m->slot, 0, sizeof(*m->slot));
+	memset(m->status, 0, sizeof(*m->status));
+	if (m->index < HD_STATUS_MACHINES)
+		hd_rt.indexes[m->index / 64] &= ~(1ull << m->index % 64);
+	hd_unlock(&hd_rt.lock);
+	free(m->foreign);
+	free(m);
+}
+
 struct hd_machine *hd_machine_alloc(enum hd_role role)
 {
 	struct hd_machine *m = aligned_alloc(64, (sizeof(*m) + 63) / 64 * 64);
@@ -175,7 +225,7 @@ struct hd_machine *hd_machine_alloc(enum hd_role role)
 		return NULL;
 	}
 	hd_rt.nmachines++;
-	m->index = hd_rt.next_index++;
+	m->index = take_index();
 	m->slot = m->index < HEDDLE_PAGE_SLOTS ? &hd_rt.page->slot[m->index] : &m->own_slot;
 	m->status = hd_status_machine(m->index);
 	if (!m->status)
@@ -183,9 +233,7 @@ struct hd_machine *hd_machine_alloc(enum hd_role role)
 	snprintf(m->name, sizeof(m->name), "hd-m%u", m->index);
 	m->status->role = role;
 	m->slot->retake = HD_RETAKE_LOST;
-	m->all = hd_rt.all;
-	/* release: whoever walks the list without the lock finds it complete */
-	__atomic_store_n(&hd_rt.all, m, __ATOMIC_RELEASE);
+	list_machine(m, role);
 	hd_unlock(&hd_rt.lock);
 	return m;
 }

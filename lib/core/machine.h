@@ -88,7 +88,8 @@ struct hd_machine {
 	struct hd_note note;		/* a processor was put in next_p, or quit */
 	struct hd_proc *next_p;		/* by whoever wakes the note */
 	struct hd_machine *link;	/* idle, blank or extra list */
-	struct hd_machine *all;		/* all machines, never unlinked while running */
+	struct hd_machine *all;		/* all machines, never unlinked while running; or extras */
+	struct hd_machine **all_at;	/* extra: what points to it there */
 
 	uint32_t index;
 	char name[16];			/* of its thread: hd-m<index> */
@@ -149,6 +150,8 @@ void hd_machine_give(struct hd_machine *m, struct hd_proc *p);
 
 /* Room for one more, registered in page and status; NULL: ENOMEM or max_machines. */
 struct hd_machine *hd_machine_alloc(enum hd_role role);
+/* An extra one, which nobody has or can come to; its fiber, too. */
+void hd_machine_free(struct hd_machine *m);
 /* Body of a machine's pthread. */
 void *hd_machine_thread(void *machine);
 

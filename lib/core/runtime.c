@@ -193,9 +193,6 @@ static void free_machines(void)
 	hd_exec_write_unlock();
 	for (; m; m = next) {
 		next = m->all;
-		if (m->bound)
-			continue;	/* freed when its thread ends */
-		free(m->foreign);
 		free(m);
 	}
 }

@@ -45,9 +45,11 @@ struct hd_runtime {
 	uint64_t shrink_at;		/* when the monitor looks next */
 	struct hd_machine *blanks;
 	struct hd_machine *unborn;	/* never got a thread */
-	struct hd_machine *all;
+	struct hd_machine *all;		/* but for the extra ones */
+	struct hd_machine *extras;	/* all of those; they come and go */
 	uint32_t nmachines;
-	uint32_t next_index;
+	uint64_t indexes[HD_STATUS_MACHINES / 64];	/* taken, of those that have an entry */
+	uint32_t next_index;		/* and beyond */
 
 	_Atomic uint64_t fiber_ids;
 	_Atomic uint32_t main_done;

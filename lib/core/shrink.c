@@ -8,7 +8,11 @@
  * those that nobody would have missed; what of them is more than the
  * processors can use ends.  Their pthreads end, too, with stack and thread-local
  * memory: blanks are kept for machines that end because they are dirty.
+ *
+ * Of extra machines there is a stack, too, and no thread: what nobody would have
+ * missed is freed.
  */
+#include "core/extra.h"
 #include "core/machine.h"
 #include "core/monitor.h"
 #include "core/runtime.h"
@@ -61,6 +65,7 @@ void hd_machines_shrink(uint64_t now)
 	if (now < hd_rt.shrink_at)
 		return;
 	hd_rt.shrink_at = now + PERIOD;
+	hd_extra_shrink(keep());
 	if (atomic_load_explicit(&hd_rt.nidle_machines, memory_order_relaxed) <= keep())
 		return;
 	if (!hd_active_begin())

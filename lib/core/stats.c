@@ -26,14 +26,15 @@ static void collect(struct hd_stats *s)
 		s->fibers_started += get(&hd_rt.procs[i].started);
 		s->steals += get(&hd_rt.procs[i].steals);
 	}
-	s->switches = 0;
 	s->machines = get(&c->machines);
 	hd_lock(&hd_rt.lock);
+	s->switches = get(&c->switches_ended);
+	for (struct hd_machine *m = hd_rt.extras; m; m = m->all)
+		s->switches += __atomic_load_n(&m->switches, __ATOMIC_RELAXED);
 	for (struct hd_machine *m = hd_rt.all; m; m = m->all) {
 		s->switches += __atomic_load_n(&m->switches, __ATOMIC_RELAXED);
 		/* templates and the monitor */
 		s->machines += m->status->role != HD_ROLE_WORKER &&
-			       m->status->role != HD_ROLE_EXTRA &&
 			       __atomic_load_n(&m->status->tid, __ATOMIC_RELAXED);
 	}
 	hd_unlock(&hd_rt.lock);
@@ -83,6 +84,15 @@ static void publish_proc(struct hd_proc *p)
 	__atomic_store_n(&s->steals, get(&p->steals), __ATOMIC_RELAXED);
 }
 
+/* Under hd_rt.lock. */
+static void publish_switches(struct hd_machine *m)
+{
+	for (; m; m = m->all)
+		__atomic_store_n(&m->status->switches,
+				 __atomic_load_n(&m->switches, __ATOMIC_RELAXED),
+				 __ATOMIC_RELAXED);
+}
+
 void hd_stats_publish(void)
 {
 	static uint64_t last;
@@ -100,10 +110,8 @@ void hd_stats_publish(void)
 	for (uint32_t i = 0; i < hd_rt.nprocs; i++)
 		publish_proc(&hd_rt.procs[i]);
 	hd_lock(&hd_rt.lock);
-	for (struct hd_machine *m = hd_rt.all; m; m = m->all)
-		__atomic_store_n(&m->status->switches,
-				 __atomic_load_n(&m->switches, __ATOMIC_RELAXED),
-				 __ATOMIC_RELAXED);
+	publish_switches(hd_rt.all);
+	publish_switches(hd_rt.extras);
 	hd_unlock(&hd_rt.lock);
 }
 

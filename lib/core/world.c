@@ -64,6 +64,18 @@ void hd_world_stop(void)
 		atomic_store_explicit(&hd_rt.count.world_stop_max_ns, ns, memory_order_relaxed);
 }
 
+bool hd_world_hold(void)
+{
+	uint32_t none = 0;
+
+	return atomic_compare_exchange_strong(&stopper, &none, 1);
+}
+
+void hd_world_let_go(void)
+{
+	atomic_store(&stopper, 0);
+}
+
 void hd_world_forget(void)
 {
 	atomic_store(&stopper, 0);
