@@ -261,9 +261,10 @@ static int clone_by_module(struct hd_machine *m)
 		.child_tid = (uintptr_t)m->blank.tid_word,
 	};
 
-	if (ioctl(hd_device_fd(), HEDDLE_IOC_CLONE, &c))
-		return -errno;
-	return 0;
+	int err = ioctl(hd_device_fd(), HEDDLE_IOC_CLONE, &c) ? -errno : 0;
+
+	hd_template_served(err);
+	return err;
 }
 
 static int clone_here(struct hd_machine *m)

@@ -149,6 +149,7 @@ static void *monitor_main(void *unused)
 		}
 		hd_stats_publish();
 		hd_machines_shrink(hd_clock());
+		hd_template_mend();
 		if (hd_idle_count() != hd_rt.nprocs) {
 			if (napped)
 				delay = TICK_MIN;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -20,13 +21,17 @@
 
 #define MACHINE_STACK	(128u << 10)	/* the scheduler's; user code runs on fibers' */
 #define BLANKS		2		/* made in advance */
+#define KDEATHS		3		/* of templates in the module, and no more are made */
 
 static struct {
 	struct hd_lock lock;
 	struct hd_machine *requests;	/* newest first */
+	struct hd_machine *taken;	/* of those, by the template's thread */
+	struct hd_machine *serving;	/* it is about to make this one's thread */
 	struct hd_machine *ending;	/* pthreads to be joined */
 	struct hd_note note;
 	bool stop;
+	bool lost;			/* its thread has been ended in the midst of that; lock */
 	bool drain;			/* somebody sleeps on drained */
 	struct hd_note drained;
 	pthread_t thread, kthread;
@@ -37,6 +42,9 @@ static struct {
 	_Atomic uint32_t renewed;	/* futex: how often it has */
 	struct hd_note started;
 	_Atomic bool parked;		/* the kernel's template serves */
+	bool missed;			/* it did not, for once: see whether it lives; lock */
+	_Atomic uint32_t kserved;	/* machines it has cloned since it was made */
+	unsigned int kdeaths;		/* in a row, of those that had not cloned any */
 	pthread_attr_t attr;
 	struct hd_machine *self, *kself; /* for the status segment only */
 } tmpl;
@@ -87,28 +95,62 @@ int hd_template_state(struct heddle_state *st)
 	return 0;
 }
 
+/* No thread for m. */
+static void refuse(struct hd_machine *m)
+{
+	if (m->quit)
+		m->detached = true;	/* its pthread is left behind */
+	else
+		hd_machine_start_failed(m);
+}
+
 /*
  * The list and the wake-up are one step under the lock, and the template takes
  * the whole list before it sleeps: no request is left to a sleeper.
  */
 void hd_template_request(struct hd_machine *m)
 {
+	bool lost;
+
 	hd_lock(&tmpl.lock);
-	m->link = tmpl.requests;
-	tmpl.requests = m;
+	lost = tmpl.lost;
+	if (!lost) {
+		m->link = tmpl.requests;
+		tmpl.requests = m;
+		hd_note_wake(&tmpl.note);
+	}
+	hd_unlock(&tmpl.lock);
+	if (lost)
+		refuse(m);
+}
+
+void hd_template_served(int err)
+{
+	if (!err) {
+		atomic_store_explicit(&tmpl.kserved, 1, memory_order_relaxed);
+		return;
+	}
+	if (err != -ESRCH && err != -EOWNERDEAD)
+		return;
+	hd_lock(&tmpl.lock);
+	tmpl.missed = true;
 	hd_note_wake(&tmpl.note);
 	hd_unlock(&tmpl.lock);
 }
 
 void hd_template_drain(void)
 {
+	bool lost;
+
 	if (!tmpl.have_thread)
 		return;			/* hd_run failed before there was one */
 	hd_lock(&tmpl.lock);
-	tmpl.drain = true;
+	lost = tmpl.lost;
+	tmpl.drain = !lost;
 	hd_note_wake(&tmpl.note);
 	hd_unlock(&tmpl.lock);
-	hd_note_sleep(&tmpl.drained);
+	if (!lost)
+		hd_note_sleep(&tmpl.drained);
 }
 
 void hd_template_reap(struct hd_machine *m)
@@ -245,6 +287,58 @@ void hd_template_renew_state(void)
 		hd_futex_wait(&tmpl.renewed, n, 0);
 }
 
+static void start_in_module(void);
+
+/*
+ * A template's thread has gone: by a debugger's hand, or a filter's.  We have
+ * not ended it.  The word is cleared by the kernel; without it we cannot tell.
+ */
+static bool has_died(const struct hd_machine *m)
+{
+	return m->blank.tid_word && !atomic_load(m->blank.tid_word);
+}
+
+static void bury(pthread_t thread, struct hd_machine *m)
+{
+	/* not while somebody looks at all threads, as in join() */
+	hd_exec_read_lock();
+	pthread_join(thread, NULL);
+	m->thread_made = false;
+	atomic_store(&m->known, false);
+	m->blank.tid_word = NULL;
+	hd_exec_read_unlock();
+	hd_machine_set_tid(m, 0);
+	hd_machine_set_state(m, HD_MS_NONE);
+}
+
+/*
+ * The template in the module did not serve.  If it has died there is to be
+ * another, made by us, who are as clean; but no more once three in a row have
+ * died before they had cloned anything: whatever kills them is still there.
+ */
+static void mend_kernels(void)
+{
+	if (tmpl.have_kthread && !has_died(tmpl.kself))
+		return;			/* away for a signal, stopped by a tracer */
+	if (tmpl.have_kthread) {
+		atomic_store(&tmpl.parked, false);
+		bury(tmpl.kthread, tmpl.kself);
+		tmpl.have_kthread = false;
+		tmpl.kdeaths = atomic_exchange(&tmpl.kserved, 0) ? 1 : tmpl.kdeaths + 1;
+	}
+	if (tmpl.kdeaths > KDEATHS)
+		return;
+	if (tmpl.kdeaths == KDEATHS) {
+		tmpl.kdeaths++;
+		dprintf(2, "heddle: hd-ktemplate has been ended %d times, and not by heddle (%s): "
+			"threads are cloned without the module from now on\n", KDEATHS,
+			prctl(PR_GET_SECCOMP) == 2 ? "see the process's seccomp filter" :
+			"by a debugger?");
+		return;
+	}
+	start_in_module();
+}
+
 static void *template_main(void *unused)
 {
 	(void)unused;
@@ -253,29 +347,38 @@ static void *template_main(void *unused)
 	look_at_self();
 	hd_note_wake(&tmpl.started);
 	for (;;) {
-		struct hd_machine *list, *m;
-		bool stop, drain, renew;
+		struct hd_machine *m;
+		bool stop, drain, renew, missed;
 
 		hd_lock(&tmpl.lock);
-		list = tmpl.requests;
-		tmpl.requests = NULL;
+		/* one that was here before us may have left some */
+		if (!tmpl.taken) {
+			tmpl.taken = tmpl.requests;
+			tmpl.requests = NULL;
+		}
 		stop = tmpl.stop;
-		drain = tmpl.drain;
-		tmpl.drain = false;
+		drain = tmpl.drain && !tmpl.requests;
+		tmpl.drain &= !drain;
 		renew = tmpl.renew;
 		tmpl.renew = false;
+		missed = tmpl.missed;
+		tmpl.missed = false;
 		hd_unlock(&tmpl.lock);
 		if (renew)
 			look_at_self();
-		while ((m = list)) {
-			list = m->link;
+		while ((m = tmpl.taken)) {
+			tmpl.taken = m->link;
+			tmpl.serving = m;
 			serve(m);
+			tmpl.serving = NULL;
 		}
 		if (drain)
 			hd_note_wake(&tmpl.drained);
 		reap(stop);
 		if (stop)
 			return NULL;
+		if (missed)	/* after those who wait have been served */
+			mend_kernels();
 		hd_note_sleep(&tmpl.note);
 	}
 }
@@ -316,6 +419,60 @@ static int start(pthread_t *thread, void *(*fn)(void *), struct hd_machine *self
 	return -err;
 }
 
+static void start_in_module(void)
+{
+	tmpl.have_kthread = !start(&tmpl.kthread, ktemplate_main, tmpl.kself);
+	if (tmpl.have_kthread)
+		return;
+	/* for now there was no thread to be had: when hd-template wakes for whatever reason */
+	hd_lock(&tmpl.lock);
+	tmpl.missed = true;
+	hd_unlock(&tmpl.lock);
+}
+
+/* Nobody is left who could: what is to be done for want of a thread is done. */
+static void give_up(void)
+{
+	struct hd_machine *m, *next;
+	bool drain;
+
+	dprintf(2, "heddle: hd-template (tid %d) has been ended while it made a thread, and not by "
+		"heddle (%s): it makes no more\n", tmpl.tid, prctl(PR_GET_SECCOMP) == 2 ?
+		"see the process's seccomp filter" : "by a debugger?");
+	hd_lock(&tmpl.lock);
+	tmpl.lost = true;
+	m = tmpl.requests;
+	tmpl.requests = NULL;
+	drain = tmpl.drain;
+	hd_unlock(&tmpl.lock);
+	refuse(tmpl.serving);
+	for (; m; m = next) {
+		next = m->link;
+		refuse(m);
+	}
+	for (m = tmpl.taken; m; m = next) {
+		next = m->link;
+		refuse(m);
+	}
+	tmpl.taken = tmpl.serving = NULL;
+	if (drain)
+		hd_note_wake(&tmpl.drained);
+}
+
+void hd_template_mend(void)
+{
+	if (!has_died(tmpl.self) || tmpl.lost)
+		return;
+	if (tmpl.serving) {
+		give_up();
+		return;
+	}
+	bury(tmpl.thread, tmpl.self);
+	tmpl.have_thread = !start(&tmpl.thread, template_main, tmpl.self);
+	if (hd_rt.status)
+		hd_rt.status->template_tid = tmpl.have_thread ? tmpl.tid : 0;
+}
+
 static void make_blanks(void)
 {
 	for (int i = 0; i < BLANKS; i++) {
@@ -346,8 +503,8 @@ int hd_template_start(void)
 		hd_rt.status->template_tid = tmpl.tid;
 	if (hd_device_features() & HEDDLE_FEAT_CLONE) {
 		tmpl.kself = hd_machine_alloc(HD_ROLE_KTEMPLATE);
-		if (tmpl.kself && !start(&tmpl.kthread, ktemplate_main, tmpl.kself))
-			tmpl.have_kthread = true;
+		if (tmpl.kself)
+			start_in_module();
 	}
 	make_blanks();
 	return 0;
@@ -355,16 +512,17 @@ int hd_template_start(void)
 
 void hd_template_stop(void)
 {
-	if (tmpl.have_kthread) {
-		ioctl(hd_device_fd(), HEDDLE_IOC_RELEASE);
-		pthread_join(tmpl.kthread, NULL);
-	}
-	if (tmpl.have_thread) {
+	/* first, as it may be about to make the other anew */
+	if (tmpl.have_thread && !tmpl.lost) {
 		hd_lock(&tmpl.lock);
 		tmpl.stop = true;
 		hd_note_wake(&tmpl.note);
 		hd_unlock(&tmpl.lock);
 		pthread_join(tmpl.thread, NULL);
+	}
+	if (tmpl.have_kthread) {
+		ioctl(hd_device_fd(), HEDDLE_IOC_RELEASE);
+		pthread_join(tmpl.kthread, NULL);
 	}
 	pthread_attr_destroy(&tmpl.attr);
 	tmpl.have_thread = tmpl.have_kthread = false;

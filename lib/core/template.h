@@ -26,8 +26,17 @@ void hd_template_request(struct hd_machine *m);
 /* Wait until all requests made so far have been served. */
 void hd_template_drain(void);
 
+/*
+ * By the monitor, which is as clean: if the template's thread has been ended by
+ * somebody, have another take its place.
+ */
+void hd_template_mend(void);
+
 /* m's pthread is about to end: join it, and keep m for another. */
 void hd_template_reap(struct hd_machine *m);
+
+/* By who asked the template in the module, and what came of it: has one that died replaced. */
+void hd_template_served(int err);
 
 /* Is a template parked in the module? */
 bool hd_template_in_module(void);
