@@ -847,7 +847,7 @@ TEST_F_TIMEOUT(survive, a_requester_killed_at_every_moment, 300)
 {
 	struct kmod_template t = { 0 };
 	struct kmod_child c = { 0 };
-	int i, how, status, n = kmod_scaled(240);
+	int i, how, status, n = kmod_scaled(160);
 	long whole;
 
 	dev = kmod_open();
