@@ -92,7 +92,7 @@ struct hd_status {
 	uint32_t uring;		/* 1: io_uring is in use */
 	uint64_t features;	/* HEDDLE_FEAT_* of the module */
 	uint64_t start_ns;
-	int32_t template_tid;	/* the one to compare with */
+	int32_t template_tid;	/* the one to compare with; the monitor if there is no template */
 	uint32_t procs_idle;
 	uint32_t global_queue;
 	uint32_t stack_size;

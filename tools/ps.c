@@ -139,6 +139,12 @@ static double seconds_since(uint64_t ns)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9 - (double)ns / 1e9;
 }
 
+/* With HD_OPT_LAZY_TEMPLATE, as long as no thread has been locked. */
+static bool stands_in(const struct view *v)
+{
+	return v->template && segment_role(&v->seg, v->template) == HD_ROLE_MONITOR;
+}
+
 static void print_head(const struct view *v)
 {
 	const struct hd_status *h = &v->seg.head;
@@ -146,7 +152,9 @@ static void print_head(const struct view *v)
 	printf("%d %s: %u processors (%u idle), module %s, io_uring %s, template ", v->seg.pid,
 	       v->seg.name, v->seg.procs, h->procs_idle, h->module ? "yes" : "no",
 	       h->uring ? "yes" : "no");
-	if (v->template)
+	if (stands_in(v))
+		printf("not started (compared with the monitor, %d)", v->template);
+	else if (v->template)
 		printf("%d", v->template);
 	else
 		printf("none");
@@ -390,7 +398,8 @@ static void json_head(struct json *j, const struct view *v)
 	}
 	json_end(j);
 	json_unsigned(j, "start_ns", h->start_ns);
-	json_pid(j, "template_tid", v->template);
+	json_pid(j, "template_tid", stands_in(v) ? 0 : v->template);
+	json_pid(j, "baseline_tid", v->template);
 	json_unsigned(j, "processors_idle", h->procs_idle);
 	json_unsigned(j, "global_queue", h->global_queue);
 	json_unsigned(j, "stack_size", h->stack_size);

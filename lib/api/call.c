@@ -6,6 +6,7 @@
 #include "core/extra.h"
 #include "core/runtime.h"
 #include "core/sched.h"
+#include "core/template.h"
 #include "heddle/call.h"
 
 static void enter_call(struct hd_machine *m)
@@ -26,6 +27,7 @@ int hd_call(void *(*fn)(void *arg), void *arg, void **ret)
 {
 	struct hd_machine *m = hd_this_machine();
 	void *r;
+	int err;
 
 	if (!fn)
 		return -EINVAL;
@@ -40,6 +42,12 @@ int hd_call(void *(*fn)(void *arg), void *arg, void **ret)
 	if (atomic_load(&hd_rt.phase) != HD_PHASE_RUNNING) {
 		hd_active_dec_foreign();
 		return -ESHUTDOWN;
+	}
+	/* counted as active: the runtime cannot end meanwhile */
+	err = hd_template_need();
+	if (err) {
+		hd_active_dec_foreign();
+		return err;
 	}
 	if (m && m->generation != hd_rt.generation) {
 		hd_extra_rebind_prepare();

@@ -9,7 +9,6 @@
 #include "core/sched.h"
 #include "core/template.h"
 #include "core/world.h"
-#include "ground/device.h"
 #include "heddle/runtime.h"
 #include "heddle/fiber.h"
 #include "heddle/state.h"
@@ -19,9 +18,16 @@ int hd_lock_thread(void)
 {
 	struct hd_machine *m;
 	struct hd_fiber *f;
+	int err;
 
 	if (!hd_enter())
 		return -EPERM;
+	/* no thread is locked before there is a template to make others for it */
+	err = hd_template_need();
+	if (err) {
+		hd_leave();
+		return err;
+	}
 	m = hd_this_machine();
 	f = m->cur;
 	f->stack->lock_count++;
@@ -32,31 +38,6 @@ int hd_lock_thread(void)
 	return 0;
 }
 
-/*
- * Attributes of the calling thread that differ from the template's; of signal mask
- * and registers, which no thread has from its template, from every machine's.
- */
-static int differs(uint64_t *attrs)
-{
-	pid_t self = (pid_t)syscall(SYS_gettid);
-	struct heddle_state a, b;
-	int fd = hd_device_fd(), err;
-
-	if (hd_device_features() & HEDDLE_FEAT_STATE &&
-	    !hd_state_read_module(fd, self, &a) &&
-	    !hd_state_read_module(fd, hd_template_tid(), &b)) {
-		hd_machine_expect(&b);
-		*attrs = hd_state_diff(&a, &b);
-		return 0;
-	}
-	err = hd_state_read(0, self, &a);
-	if (!err)
-		err = hd_template_state(&b);
-	hd_machine_expect(&b);
-	*attrs = err ? 0 : hd_state_diff(&a, &b);
-	return err;
-}
-
 int hd_thread_state_check(char *buf, size_t len)
 {
 	uint64_t d;
@@ -64,7 +45,7 @@ int hd_thread_state_check(char *buf, size_t len)
 
 	if (!hd_self())
 		return -EPERM;
-	err = differs(&d);
+	err = hd_template_differs(&d);
 	if (err)
 		return err;
 	if (buf && len)
@@ -85,7 +66,7 @@ int hd_unlock_thread(void)
 		return -EINVAL;
 	/* read while still locked: nobody else runs here, and nothing is cloned from here */
 	if (f->stack->lock_count == 1 && hd_rt.opt.flags & HD_OPT_RETIRE_DIRTY)
-		dirty = differs(&attrs) || attrs;	/* unknown is not clean */
+		dirty = hd_template_differs(&attrs) || attrs;	/* unknown is not clean */
 	if (!hd_enter())
 		return -EPERM;
 	m = hd_this_machine();

@@ -157,6 +157,11 @@ static void unlock(void (*give)(struct heddle_execlock *l))
 	depart(p);
 }
 
+bool hd_exec_held(void)
+{
+	return held;
+}
+
 void hd_exec_read_lock(void)
 {
 	lock(read_lock, read_unlock);

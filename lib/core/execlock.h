@@ -4,6 +4,8 @@
 #ifndef HEDDLE_CORE_EXECLOCK_H
 #define HEDDLE_CORE_EXECLOCK_H
 
+#include <stdbool.h>
+
 #include "heddle/exec.h"
 
 struct heddle_page;
@@ -15,5 +17,8 @@ struct heddle_page;
  */
 struct heddle_page *hd_page_open(int fd);
 void hd_page_close(void);
+
+/* Does the calling thread hold the lock, shared or exclusively? */
+bool hd_exec_held(void);
 
 #endif

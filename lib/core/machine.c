@@ -413,7 +413,14 @@ void hd_machine_start(struct hd_proc *p, bool spinning)
 	}
 	m->next_p = p;
 	m->spinning = spinning;
-	hd_template_request(m);
+	if (hd_template_ready())
+		hd_template_request(m);
+	else if (may_clone())
+		/* no template yet, so no thread is locked, and machines make threads themselves */
+		hd_template_make_here(m);
+	else
+		/* foreign, and outside a call: the monitor, which is clean, tries again */
+		hd_machine_start_failed(m);
 }
 
 /* ---- a machine's thread ------------------------------------------------- */

@@ -35,6 +35,7 @@ static struct {
 	_Atomic uint32_t asleep;	/* futex: 1 while no processor is held */
 	struct seen *seen;
 	struct hd_machine *self;
+	struct hd_note started;
 } mon;
 
 void hd_monitor_wake(void)
@@ -117,7 +118,7 @@ static void sleep_deep(void)
 	atomic_store(&mon.asleep, 1);
 	/* seq_cst: hd_machine_acquire stores its processor, then looks at asleep */
 	if (hd_idle_count() == hd_rt.nprocs && !atomic_load(&hd_rt.starved) &&
-	    !atomic_load(&mon.stop) && !hd_poll_unattended())
+	    !atomic_load(&mon.stop) && !hd_poll_unattended() && !hd_template_ordered())
 		hd_futex_wait(&mon.asleep, 1, hd_clock() + 1000000000u);
 	if (atomic_exchange(&mon.asleep, 0))
 		hd_quiescent_again();
@@ -137,10 +138,13 @@ static void *monitor_main(void *unused)
 	hd_machine_set_tid(mon.self, (int32_t)syscall(SYS_gettid));
 	mon.self->status->born_ns = hd_clock();
 	hd_machine_set_state(mon.self, HD_MS_IDLE);
+	hd_template_stand_in();
+	hd_note_wake(&mon.started);
 	while (!atomic_load(&mon.stop)) {
 		struct timespec ts = { 0, (long)delay };
 
 		nanosleep(&ts, NULL);
+		hd_template_by_monitor();
 		if (look_at_all(hd_clock())) {
 			quiet = 0;
 			delay = TICK_MIN;
@@ -177,6 +181,7 @@ int hd_monitor_start(void)
 	if (!mon.seen || !mon.self)
 		return -ENOMEM;
 	atomic_store(&mon.stop, false);
+	atomic_store(&mon.started.word, 0);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	hd_exec_read_lock();
@@ -185,6 +190,9 @@ int hd_monitor_start(void)
 	mon.self->detached = true;	/* joined by hd_monitor_stop */
 	hd_exec_read_unlock();
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	/* before user code: it stands in for the template until there is one */
+	if (!err && !hd_template_ready())
+		hd_note_sleep(&mon.started);
 	mon.running = !err;
 	return -err;
 }

@@ -85,7 +85,7 @@ static int take_options(const struct hd_options *opt)
 		memcpy(&o, opt, opt->size);
 	}
 	if (o.flags & ~(HD_OPT_NO_MODULE | HD_OPT_LOCK_MAIN | HD_OPT_RETIRE_DIRTY |
-			HD_OPT_NO_URING))
+			HD_OPT_NO_URING | HD_OPT_LAZY_TEMPLATE))
 		return -EINVAL;
 	if (!o.procs)
 		o.procs = default_procs();
@@ -164,7 +164,7 @@ static int start_runtime(void)
 		err = hd_extra_init();
 	/* templates first: whatever user code does to this thread later, they do not have it */
 	if (!err)
-		err = hd_template_start();
+		err = hd_template_init(hd_rt.opt.flags & HD_OPT_LAZY_TEMPLATE);
 	if (!err)
 		err = hd_monitor_start();
 	if (!err && st) {
@@ -229,8 +229,9 @@ static void *main_fiber(void *call)
 	struct main_call *c = call;
 
 	if (hd_rt.opt.flags & HD_OPT_LOCK_MAIN)
-		hd_lock_thread();
-	c->ret = c->fn(c->arg);
+		c->ret = hd_lock_thread();
+	if (!c->ret)
+		c->ret = c->fn(c->arg);
 	return NULL;
 }
 

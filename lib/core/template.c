@@ -36,7 +36,8 @@ static struct {
 	struct hd_note drained;
 	pthread_t thread, kthread;
 	bool have_thread, have_kthread;
-	pid_t tid;
+	_Atomic pid_t tid;		/* whom to compare with */
+	_Atomic int error;		/* of the last start that failed */
 	struct heddle_state state;	/* as it saw itself; lock */
 	bool renew;			/* it is to look again; lock */
 	_Atomic uint32_t renewed;	/* futex: how often it has */
@@ -49,6 +50,7 @@ static struct {
 	struct hd_machine *self, *kself; /* for the status segment only */
 } tmpl;
 
+_Atomic uint32_t hd_template_phase;
 static __thread bool system_thread;
 
 bool hd_is_system_thread(void)
@@ -66,18 +68,17 @@ bool hd_template_in_module(void)
 	return atomic_load_explicit(&tmpl.parked, memory_order_acquire);
 }
 
-pid_t hd_template_tid(void)
-{
-	return tmpl.tid;
-}
-
-int hd_template_state(struct heddle_state *st)
+/*
+ * The template's state now, from outside; of what only a thread itself can say,
+ * what it said of itself when it started.
+ */
+static int template_state(struct heddle_state *st)
 {
 	struct heddle_state own;
 	const uint64_t only = (1ull << HEDDLE_ATTR_SECUREBITS | 1ull << HEDDLE_ATTR_MEMPOLICY |
 			       1ull << HEDDLE_ATTR_KEYRINGS | 1ull << HEDDLE_ATTR_PDEATHSIG |
 			       1ull << HEDDLE_ATTR_TRAPS);
-	int err = hd_state_read(0, tmpl.tid, st);
+	int err = hd_state_read(0, atomic_load(&tmpl.tid), st);
 
 	if (err)
 		return err;
@@ -93,6 +94,41 @@ int hd_template_state(struct heddle_state *st)
 	st->traps = own.traps;
 	st->valid |= own.valid & only;
 	return 0;
+}
+
+int hd_template_differs(uint64_t *attrs)
+{
+	pid_t self = (pid_t)syscall(SYS_gettid);
+	struct heddle_state a, b;
+	int fd = hd_device_fd(), err;
+
+	if (hd_device_features() & HEDDLE_FEAT_STATE &&
+	    !hd_state_read_module(fd, self, &a) &&
+	    !hd_state_read_module(fd, atomic_load(&tmpl.tid), &b)) {
+		hd_machine_expect(&b);
+		*attrs = hd_state_diff(&a, &b);
+		return 0;
+	}
+	err = hd_state_read(0, self, &a);
+	if (!err)
+		err = template_state(&b);
+	hd_machine_expect(&b);
+	*attrs = err ? 0 : hd_state_diff(&a, &b);
+	return err;
+}
+
+int hd_template_inherited(uint64_t *attrs)
+{
+	int err = hd_template_differs(attrs);
+
+	/*
+	 * A death signal is not inherited; and mask and registers are the child's own
+	 * from its first step (renew_state, enter_system): a fiber may have changed
+	 * them for a moment.
+	 */
+	*attrs &= ~(1ull << HEDDLE_ATTR_PDEATHSIG | 1ull << HEDDLE_ATTR_SIGMASK |
+		    1ull << HEDDLE_ATTR_FPU | 1ull << HEDDLE_ATTR_PKRU);
+	return err;
 }
 
 /* No thread for m. */
@@ -233,6 +269,28 @@ static int make_pthread(struct hd_machine *m)
 	return -err;
 }
 
+/* In the state it is to have but for these: the new thread sets its own. */
+static void block_signals(sigset_t *old)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, old);
+}
+
+void hd_template_make_here(struct hd_machine *m)
+{
+	sigset_t old;
+	int err;
+
+	/* a handler that calls in must find who it is, which the thread notes first */
+	block_signals(&old);
+	err = make_pthread(m);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err)
+		hd_machine_start_failed(m);
+}
+
 static void serve(struct hd_machine *m)
 {
 	int err;
@@ -256,6 +314,8 @@ static void enter_system(const char *name, struct hd_machine *m)
 {
 	system_thread = true;
 	hd_machine_note_identity(m);
+	/* who created it may have been about to change them back */
+	hd_control_load(&hd_rt.control);
 	prctl(PR_SET_NAME, name);
 	hd_machine_set_tid(m, (int32_t)syscall(SYS_gettid));
 	m->status->born_ns = hd_clock();
@@ -266,7 +326,7 @@ static void look_at_self(void)
 {
 	struct heddle_state st;
 
-	if (hd_state_read(0, tmpl.tid, &st))
+	if (hd_state_read(0, (pid_t)syscall(SYS_gettid), &st))
 		st.valid = 0;
 	hd_lock(&tmpl.lock);
 	tmpl.state = st;
@@ -283,6 +343,8 @@ void hd_template_renew_state(void)
 	tmpl.renew = true;
 	hd_note_wake(&tmpl.note);
 	hd_unlock(&tmpl.lock);
+	if (!hd_template_ready())
+		hd_monitor_wake();
 	while (atomic_load(&tmpl.renewed) == n)
 		hd_futex_wait(&tmpl.renewed, n, 0);
 }
@@ -343,8 +405,8 @@ static void *template_main(void *unused)
 {
 	(void)unused;
 	enter_system("hd-template", tmpl.self);
-	tmpl.tid = (pid_t)syscall(SYS_gettid);
 	look_at_self();
+	atomic_store(&tmpl.tid, (pid_t)syscall(SYS_gettid));
 	hd_note_wake(&tmpl.started);
 	for (;;) {
 		struct hd_machine *m;
@@ -403,11 +465,12 @@ static void *ktemplate_main(void *unused)
 /* A thread with every signal blocked, which its children unblock for themselves. */
 static int start(pthread_t *thread, void *(*fn)(void *), struct hd_machine *self)
 {
-	sigset_t all, old;
+	sigset_t old;
 	int err;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	if (__builtin_expect(hd_debug, 0) && hd_running())
+		hd_debug_check_clone();
+	block_signals(&old);
 	hd_exec_read_lock();
 	err = pthread_create(thread, &tmpl.attr, fn, NULL);
 	self->thread_made = !err;
@@ -461,7 +524,7 @@ static void give_up(void)
 
 void hd_template_mend(void)
 {
-	if (!has_died(tmpl.self) || tmpl.lost)
+	if (!hd_template_ready() || !has_died(tmpl.self) || tmpl.lost)
 		return;
 	if (tmpl.serving) {
 		give_up();
@@ -485,14 +548,13 @@ static void make_blanks(void)
 	}
 }
 
-int hd_template_start(void)
+/* On the calling thread.  What was made by an attempt that failed serves the next one. */
+static int start_threads(void)
 {
 	int err;
 
-	memset(&tmpl, 0, sizeof(tmpl));
-	pthread_attr_init(&tmpl.attr);
-	pthread_attr_setstacksize(&tmpl.attr, MACHINE_STACK + (size_t)PTHREAD_STACK_MIN);
-	tmpl.self = hd_machine_alloc(HD_ROLE_TEMPLATE);
+	if (!tmpl.self)
+		tmpl.self = hd_machine_alloc(HD_ROLE_TEMPLATE);
 	if (!tmpl.self)
 		return -ENOMEM;
 	err = start(&tmpl.thread, template_main, tmpl.self);
@@ -500,7 +562,8 @@ int hd_template_start(void)
 		return err;
 	tmpl.have_thread = true;
 	if (hd_rt.status)
-		hd_rt.status->template_tid = tmpl.tid;
+		__atomic_store_n(&hd_rt.status->template_tid, atomic_load(&tmpl.tid),
+				 __ATOMIC_RELAXED);
 	if (hd_device_features() & HEDDLE_FEAT_CLONE) {
 		tmpl.kself = hd_machine_alloc(HD_ROLE_KTEMPLATE);
 		if (tmpl.kself)
@@ -508,6 +571,148 @@ int hd_template_start(void)
 	}
 	make_blanks();
 	return 0;
+}
+
+/* ---- the lazy start ----------------------------------------------------- */
+
+/*
+ * "There is a template" must not be separable from its being so.  A locker that said
+ * so and then lost its processor to a world stop would leave a second one locked, with
+ * a processor in requests that nobody serves; the stop would wait for that processor,
+ * and the first locker for the stop's end.  The same if the second one waits for the
+ * first with its processor in hand.  Hence:
+ *
+ *  - between NONE -> STARTING and the end of the start its thread stays inside the
+ *    runtime: its processor is not to be taken, and a world stop waits for it;
+ *  - others who need a template wait for the outcome, inside as well, and on a
+ *    failure try themselves.  So no thread is locked before the template runs;
+ *  - nothing that happens here needs a processor: not the new threads, not the
+ *    monitor, if it is asked.
+ *
+ * tests/model/template.pml; core_lazy with the first point taken out.
+ */
+
+static void conclude(int err)
+{
+	atomic_store(&tmpl.error, err);
+	/* release: pairs with hd_template_ready; whoever sees NONE sees the error */
+	atomic_store(&hd_template_phase, err ? HD_TEMPLATE_NONE : HD_TEMPLATE_UP);
+	hd_futex_wake(&hd_template_phase, INT_MAX);
+}
+
+/* One of ours, and as it was at hd_run: a child of the caller is a good template. */
+static bool caller_is_clean(void)
+{
+	const struct hd_machine *self = hd_this_machine();
+	uint64_t attrs;
+
+	if (__builtin_expect(hd_debug_plant_clone, 0))
+		return true;
+	return self && !self->is_extra && !self->locked && !self->dirty &&
+	       !hd_template_inherited(&attrs) && !attrs;
+}
+
+/* By who has set STARTING. */
+static void start_or_order(void)
+{
+	/* what must not happen, for a test of it: its processor can be taken */
+	if (__builtin_expect(hd_debug_plant_start_race, 0) && hd_this_machine()) {
+		hd_leave();
+		usleep(1000);
+		hd_enter();
+	}
+	if (caller_is_clean()) {
+		conclude(start_threads());
+		return;
+	}
+	atomic_store(&hd_template_phase, HD_TEMPLATE_ORDERED);
+	hd_monitor_wake();
+}
+
+int hd_template_start(void)
+{
+	bool tried = false;
+
+	/* creation takes it, shared, and that may have to wait for the caller */
+	if (hd_exec_held())
+		return -EDEADLK;
+	for (;;) {
+		uint32_t phase = atomic_load(&hd_template_phase);
+
+		if (phase == HD_TEMPLATE_UP)
+			return 0;
+		if (phase != HD_TEMPLATE_NONE) {
+			hd_futex_wait(&hd_template_phase, phase, 0);
+			continue;
+		}
+		if (tried)
+			return atomic_load(&tmpl.error);
+		if (!atomic_compare_exchange_strong(&hd_template_phase, &phase,
+						    HD_TEMPLATE_STARTING))
+			continue;
+		tried = true;
+		start_or_order();
+	}
+}
+
+void hd_template_stand_in(void)
+{
+	if (hd_template_ready())
+		return;
+	look_at_self();
+	atomic_store(&tmpl.tid, (pid_t)syscall(SYS_gettid));
+	if (hd_rt.status)
+		hd_rt.status->template_tid = atomic_load(&tmpl.tid);
+}
+
+bool hd_template_ordered(void)
+{
+	uint32_t phase = atomic_load(&hd_template_phase);
+	bool renew;
+
+	if (phase == HD_TEMPLATE_UP)
+		return false;
+	hd_lock(&tmpl.lock);
+	renew = tmpl.renew;
+	hd_unlock(&tmpl.lock);
+	return renew || phase == HD_TEMPLATE_ORDERED;
+}
+
+void hd_template_by_monitor(void)
+{
+	uint32_t phase = atomic_load(&hd_template_phase);
+	bool renew;
+
+	if (phase == HD_TEMPLATE_UP)
+		return;
+	hd_lock(&tmpl.lock);
+	renew = tmpl.renew;
+	tmpl.renew = false;
+	hd_unlock(&tmpl.lock);
+	if (renew)
+		look_at_self();
+	reap(false);
+	/* who has ordered counts as active, and waits */
+	if (phase == HD_TEMPLATE_ORDERED)
+		conclude(start_threads());
+}
+
+/* ---- start and end ------------------------------------------------------ */
+
+int hd_template_init(bool lazily)
+{
+	int err;
+
+	memset(&tmpl, 0, sizeof(tmpl));
+	atomic_store(&hd_template_phase, HD_TEMPLATE_NONE);
+	pthread_attr_init(&tmpl.attr);
+	pthread_attr_setstacksize(&tmpl.attr, MACHINE_STACK + (size_t)PTHREAD_STACK_MIN);
+	if (lazily)
+		return 0;
+	err = start_threads();
+	if (!err)
+		conclude(0);
+	return err;
 }
 
 void hd_template_stop(void)
@@ -519,6 +724,8 @@ void hd_template_stop(void)
 		hd_note_wake(&tmpl.note);
 		hd_unlock(&tmpl.lock);
 		pthread_join(tmpl.thread, NULL);
+	} else if (!tmpl.have_thread) {
+		reap(true);
 	}
 	if (tmpl.have_kthread) {
 		ioctl(hd_device_fd(), HEDDLE_IOC_RELEASE);

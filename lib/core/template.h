@@ -7,21 +7,65 @@
  * caller was in: one in user space, which makes pthreads and clones blanks for
  * locked and foreign threads; and with the module one parked in it, so that
  * the same takes one ioctl.
+ *
+ * With HD_OPT_LAZY_TEMPLATE both are started before the first lock, or foreign
+ * call, is granted, by a thread that has been found to be in that state still.
  */
 #ifndef HEDDLE_CORE_TEMPLATE_H
 #define HEDDLE_CORE_TEMPLATE_H
 
 #include <linux/heddle.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct hd_machine;
 
-int hd_template_start(void);
+/*
+ * NONE -> STARTING by whoever comes first; STARTING -> ORDERED if the monitor is
+ * to do it; to UP, or back to NONE, by who did it.
+ */
+enum hd_template_phase { HD_TEMPLATE_NONE, HD_TEMPLATE_STARTING, HD_TEMPLATE_ORDERED,
+			 HD_TEMPLATE_UP };
+extern _Atomic uint32_t hd_template_phase;	/* futex */
+
+/* acquire: pairs with the release of UP; what the template needs is there */
+static inline bool hd_template_ready(void)
+{
+	return __builtin_expect(atomic_load_explicit(&hd_template_phase, memory_order_acquire) ==
+				HD_TEMPLATE_UP, 1);
+}
+
+/* By hd_run: start it, or with lazily only prepare to. */
+int hd_template_init(bool lazily);
 void hd_template_stop(void);
+
+/*
+ * Start it if that has not been done.  By who is about to lock a thread, inside the
+ * runtime, and stays there; or by a foreign thread, outside.  Both counted as active.
+ * -EAGAIN, -ENOMEM, -EDEADLK: there is none, and the next caller tries again.
+ */
+int hd_template_start(void);
+static inline int hd_template_need(void)
+{
+	return hd_template_ready() ? 0 : hd_template_start();
+}
+
+/*
+ * The monitor is clean as long as it lives.  While there is no template its state is
+ * the one to compare with (stand_in, when it starts), and it does what is ordered:
+ * starts the template, for a creator that is not clean, and joins threads.
+ */
+void hd_template_stand_in(void);
+bool hd_template_ordered(void);
+void hd_template_by_monitor(void);
 
 /* Have the template give m a thread.  Never blocks; failure: hd_machine_start_failed. */
 void hd_template_request(struct hd_machine *m);
+
+/* Make a pthread for m on the calling thread, which may clone.  Failure: the same. */
+void hd_template_make_here(struct hd_machine *m);
 
 /* Wait until all requests made so far have been served. */
 void hd_template_drain(void);
@@ -41,14 +85,13 @@ void hd_template_served(int err);
 /* Is a template parked in the module? */
 bool hd_template_in_module(void);
 
-/* tid of the one to compare with. */
-pid_t hd_template_tid(void);
-
 /*
- * The template's state now, from outside; of what only a thread itself can say,
- * what it said of itself when it started.
+ * Attributes of the calling thread that differ from the template's; of signal mask
+ * and registers, which no thread has from its template, from every machine's.  The
+ * second: only of those that a thread made by the caller would have, too.
  */
-int hd_template_state(struct heddle_state *st);
+int hd_template_differs(uint64_t *attrs);
+int hd_template_inherited(uint64_t *attrs);
 /* It has been changed on purpose (hd_all_threads): have it look at itself again, and wait. */
 void hd_template_renew_state(void);
 

@@ -265,6 +265,12 @@ static void masked(struct hd_status *h)
 	h->has_sigmask = 1;
 }
 
+/* HD_OPT_LAZY_TEMPLATE, and no thread has been locked yet. */
+static void lazily(struct hd_status *h)
+{
+	machine(h, 0)->role = HD_ROLE_MONITOR;
+}
+
 static void no_magic(struct hd_status *h)
 {
 	h->magic = 0;
@@ -468,7 +474,7 @@ static const struct {
 	const char *name;
 	void (*corrupt)(struct hd_status *h);
 } variants[] = {
-	V(good), V(masked), V(no_magic), V(bad_magic), V(version), V(small_entries), V(no_size),
+	V(good), V(masked), V(lazily), V(no_magic), V(bad_magic), V(version), V(small_entries), V(no_size),
 	V(huge_entries), V(many_machines), V(more_machines), V(many_procs), V(offset),
 	V(low_offset), V(overflow), V(truncated), V(half), V(numbers), V(names), V(other_tids),
 	V(no_template), V(longer_entries), V(two), V(no_mem), V(child), V(changing),

@@ -119,6 +119,15 @@ run diff "$pid" "$masked" "$template"; expect 3 ", 1 differ"
 result $? "diff: two threads are two threads"
 unpublish
 
+publish lazily
+template=$(sed -n 's/^template //p' "$tmp/threads")
+run ps "$pid"; expect 0 "not started (compared with the monitor, $template)"
+result $? "ps: no template yet"
+run ps --json "$pid"
+is_json && json 'd["template_tid"] is None and d["baseline_tid"] == template and all([a for a in m["differs"] if a != "cred"] == want[m["tid"]] for m in d["machines"] if m["tid"] in want)'
+result $? "ps --json: no template yet, compared all the same"
+unpublish
+
 # A real one, whose templates and monitor block every signal.
 echo 100 | "$heddle" run sleep >/dev/null 2>&1 &
 outer=$!

@@ -17,7 +17,8 @@ HD_BEGIN_DECLS
  * make no system call.  Blocks the calling thread.  A thread that ends inside
  * (hd_exit, pthread_exit) leaves the call like one that returns.
  * -EPERM: no runtime runs.  -ESHUTDOWN: it is about to end.  -ENOMEM.
- * -EINVAL: fn is NULL.
+ * -EINVAL: fn is NULL.  With HD_OPT_LAZY_TEMPLATE as hd_lock_thread: -EAGAIN,
+ * -EDEADLK.
  */
 HD_API int hd_call(void *(*fn)(void *arg), void *arg, void **ret);
 

@@ -19,6 +19,8 @@ HD_BEGIN_DECLS
 #define HD_OPT_RETIRE_DIRTY	(1u << 2)	/* a thread that is unlocked in another state
 						   than the template's is ended, not reused */
 #define HD_OPT_NO_URING		(1u << 3)	/* do not use io_uring */
+#define HD_OPT_LAZY_TEMPLATE	(1u << 4)	/* start the template before the first lock or
+						   foreign call returns, not in hd_run */
 
 struct hd_options {
 	size_t size;		/* sizeof(struct hd_options) */
@@ -34,7 +36,8 @@ struct hd_options {
  * Run fn(arg) as the main fiber and return what it returned, once it and every
  * other fiber have ended.  A negative errno instead if the runtime could not
  * be started.  The template thread is started before fn runs, from the state
- * the calling thread is in now.  opt may be NULL.  One runtime per process;
+ * the calling thread is in now; with HD_OPT_LAZY_TEMPLATE later, but in the same
+ * state.  opt may be NULL.  One runtime per process;
  * -EBUSY if one runs; after it has returned a new one may be started.
  * Blocks the calling thread, which becomes a machine meanwhile.
  */

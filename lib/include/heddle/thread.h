@@ -20,6 +20,9 @@ HD_BEGIN_DECLS
 /*
  * Bind the calling fiber and its thread to each other; the thread runs nothing
  * else until hd_unlock_thread was called as often.  -EPERM outside a fiber.
+ * With HD_OPT_LAZY_TEMPLATE the first one starts the template: -EAGAIN, -ENOMEM if
+ * that cannot be made, -EDEADLK if the caller holds the exec lock; nothing is locked
+ * then, and the next call tries again.
  */
 HD_API int hd_lock_thread(void);
 
