@@ -128,12 +128,17 @@ is_json && json 'd["template_tid"] is None and d["baseline_tid"] == template and
 result $? "ps --json: no template yet, compared all the same"
 unpublish
 
-# A real one, whose templates and monitor block every signal.
-echo 100 | "$heddle" run sleep >/dev/null 2>&1 &
+# A real one, whose templates and monitor block every signal; and its other threads
+# for a moment, when they begin or start a process.
+echo 1000 | "$heddle" run sleep >/dev/null 2>&1 &
 outer=$!
+looks=0
 until run ps --json "$outer" && [ $rc -eq 0 ] &&
-      json 'sum(m["role"] == "worker" and m["thread_state"] == "compared" for m in d["machines"]) > 0' ||
-      ! kill -0 $outer; do sleep 0.05; done
+      json 'sum(m["role"] == "worker" and m["thread_state"] == "compared" for m in d["machines"]) > 0 and all("sigmask" not in m["differs"] for m in d["machines"])' ||
+      [ $looks -ge 200 ] || ! kill -0 $outer; do
+	looks=$((looks + 1))
+	sleep 0.05
+done
 json '"sigmask" in d["attributes_compared"]'; result $? "ps: a signal mask can be read"
 json 'all("sigmask" not in m["differs"] for m in d["machines"])'
 result $? "ps: the machines of a real runtime have theirs"
