@@ -187,6 +187,18 @@ static inline bool emulated(void)
 	return getenv("HEDDLE_EMULATED");
 }
 
+/* For a test whose forked child, of a process with several threads, starts some itself. */
+#ifdef __SANITIZE_THREAD__
+#define NEED_THREADS_AFTER_FORK() \
+	SKIP(return, "TSan starts no threads in the child of a process that had several")
+#else
+#define NEED_THREADS_AFTER_FORK() do { \
+	if (emulated()) \
+		SKIP(return, "the emulator's fork leaves its child a lock that another thread " \
+		     "held, which starting a thread takes: needs a kernel of its own"); \
+} while (0)
+#endif
+
 static inline long resident_kb(char *from, char *to)
 {
 	long page = sysconf(_SC_PAGESIZE), n = 0;

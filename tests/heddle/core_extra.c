@@ -648,12 +648,7 @@ static int fork_run_main(void *arg)
 
 TEST_F(extra, a_forked_child_runs_its_own)
 {
-#ifdef __SANITIZE_THREAD__
-	SKIP(return, "TSan starts no threads in the child of a process that had several");
-#endif
-	if (emulated())
-		SKIP(return, "the emulator's fork leaves its child a lock that another thread "
-		     "held, which starting a thread takes: needs a kernel of its own");
+	NEED_THREADS_AFTER_FORK();
 	EXPECT_EQ(0, run_opt(fork_run_main, NULL, variant->procs, 0));
 }
 

@@ -124,15 +124,7 @@ FIXTURE_SETUP(survive)
 
 FIXTURE_TEARDOWN(survive)
 {
-	if (self->pid > 0) {
-		kill(self->pid, SIGKILL);
-		while (waitpid(self->pid, NULL, __WALL) != self->pid && errno != ECHILD)
-			;
-	}
-	if (self->g.dir[0]) {
-		group_freeze(&self->g, false);
-		group_end(&self->g);
-	}
+	subject_end(self->pid, &self->g);
 }
 
 static bool start(FIXTURE_DATA(survive) *self, int (*fn)(void *arg))
@@ -511,12 +503,7 @@ TEST_F_TIMEOUT(survive, forks, 120)
 {
 	pid_t template;
 
-#ifdef __SANITIZE_THREAD__
-	SKIP(return, "TSan starts no threads in the child of a process that had several");
-#endif
-	if (emulated())
-		SKIP(return, "the emulator's fork leaves its child a lock that another thread "
-		     "held, which starting a thread takes: needs a kernel of its own");
+	NEED_THREADS_AFTER_FORK();
 	ASSERT_TRUE(start(self, forking_main));
 	template = thread_named(self->pid, "hd-template");
 	EXPECT_LT(0, template);

@@ -171,15 +171,7 @@ FIXTURE_SETUP(survive)
 
 FIXTURE_TEARDOWN(survive)
 {
-	if (self->pid > 0) {
-		kill(self->pid, SIGKILL);
-		while (waitpid(self->pid, NULL, __WALL) != self->pid && errno != ECHILD)
-			;
-	}
-	if (self->g.dir[0]) {
-		group_freeze(&self->g, false);
-		group_end(&self->g);
-	}
+	subject_end(self->pid, &self->g);
 }
 
 static bool start(FIXTURE_DATA(survive) *self, int requesters)

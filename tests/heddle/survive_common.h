@@ -221,4 +221,18 @@ static inline bool inject_exit(pid_t tid, long nr)
 }
 #endif
 
+/* The process that a test looked at, stopped, traced or frozen as it may be, and its group. */
+static inline void subject_end(pid_t pid, struct group *g)
+{
+	if (pid > 0) {
+		kill(pid, SIGKILL);
+		while (waitpid(pid, NULL, __WALL) != pid && errno != ECHILD)
+			;
+	}
+	if (g->dir[0]) {
+		group_freeze(g, false);
+		group_end(g);
+	}
+}
+
 #endif
