@@ -218,9 +218,13 @@ for s in $STAGES; do
 		f=1
 		tail -n 5 "$log" | tee -a "$LOGS/failures"
 	fi
-	[ "$f" = 0 ] || failures "$s" "$summary" >>"$LOGS/failures"
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + k))
 	head -n -1 <<<"$summary"
+	if [ "$f" != 0 ]; then
+		why=$(failures "$s" "$summary")
+		echo "$why" >>"$LOGS/failures"
+		tail -n 12 <<<"$why"
+	fi
 	echo "$s: $p passed, $f failed, $k skipped ($((SECONDS - start)) s, ${log#"$TOP"/})"
 done
 echo "$passed passed, $failed failed, $skipped skipped"
