@@ -257,7 +257,9 @@ HD_API int hd_all_threads(int (*fn)(void *arg), void *arg)
 		return -EINVAL;
 	if (!self || self->is_extra || !hd_self())
 		return -EPERM;
-	hd_exec_write_lock();
+	ret = hd_exec_write_lock();
+	if (ret)
+		return ret;
 	all.fn = fn;
 	all.arg = arg;
 	ret = apply(self);

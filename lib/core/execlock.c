@@ -29,7 +29,13 @@ static struct heddle_page own_page __attribute__((aligned(4096)));
 static _Atomic(struct heddle_page *) page = &own_page;
 static struct heddle_page *module_place;
 static _Atomic uint32_t module_visits;	/* threads that hold or try the lock there */
-static __thread struct heddle_page *held;
+
+/* Of this thread.  What it takes in addition is counted and asks nobody. */
+static __thread struct {
+	struct heddle_page *page;
+	uint32_t depth;
+	bool exclusive;
+} held;
 
 typedef _Atomic uint64_t hd_word;
 
@@ -145,31 +151,43 @@ static void lock(void (*take)(struct heddle_execlock *l), void (*give)(struct he
 		give(&p->exec);
 		depart(p);
 	}
-	held = p;
+	held.page = p;
+	held.depth = 1;
 }
 
 static void unlock(void (*give)(struct heddle_execlock *l))
 {
-	struct heddle_page *p = held;
+	struct heddle_page *p = held.page;
 
-	held = NULL;
+	if (--held.depth)
+		return;
+	held.page = NULL;
+	held.exclusive = false;
 	give(&p->exec);
 	depart(p);
 }
 
 bool hd_exec_held(void)
 {
-	return held;
+	return held.depth;
 }
 
-void hd_exec_read_lock(void)
+int hd_exec_read_lock(void)
 {
-	lock(read_lock, read_unlock);
+	if (held.depth)
+		held.depth++;
+	else
+		lock(read_lock, read_unlock);
+	return 0;
 }
 
-void hd_exec_read_unlock(void)
+int hd_exec_read_unlock(void)
 {
+	/* by an exclusive holder: of a shared lock inside */
+	if (!held.depth || (held.exclusive && held.depth == 1))
+		return -EPERM;
 	unlock(read_unlock);
+	return 0;
 }
 
 /* Writers among themselves: 0 free, 1 held, 2 held and waited for. */
@@ -232,22 +250,34 @@ static void write_unlock(struct heddle_execlock *l)
 	wunlock(l);
 }
 
-void hd_exec_write_lock(void)
+int hd_exec_write_lock(void)
 {
+	if (held.exclusive) {
+		held.depth++;
+		return 0;
+	}
+	if (held.depth)
+		return -EDEADLK;
 	lock(write_lock, write_unlock);
+	held.exclusive = true;
 	hd_machines_settle();
+	return 0;
 }
 
-void hd_exec_write_unlock(void)
+int hd_exec_write_unlock(void)
 {
+	if (!held.exclusive)
+		return -EPERM;
 	unlock(write_unlock);
+	return 0;
 }
 
 int hd_execve(const char *path, char *const argv[], char *const envp[])
 {
-	int err;
+	int err = hd_exec_write_lock();
 
-	hd_exec_write_lock();
+	if (err)
+		return err;
 	execve(path, argv, envp);
 	err = -errno;
 	hd_exec_write_unlock();
@@ -271,7 +301,7 @@ static void renew_in_child(void)
 	memset(&own_page.exec, 0, sizeof(own_page.exec));
 	atomic_store(&page, &own_page);
 	atomic_store(&module_visits, 0);
-	held = NULL;
+	memset(&held, 0, sizeof(held));
 }
 
 __attribute__((constructor)) static void register_fork(void)

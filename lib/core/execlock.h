@@ -18,7 +18,7 @@ struct heddle_page;
 struct heddle_page *hd_page_open(int fd);
 void hd_page_close(void);
 
-/* Does the calling thread hold the lock, shared or exclusively? */
+/* Does the calling thread hold the lock, shared or exclusively?  Then it must not wait for it. */
 bool hd_exec_held(void);
 
 #endif

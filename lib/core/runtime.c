@@ -186,11 +186,11 @@ static void free_machines(void)
 {
 	struct hd_machine *m, *next;
 
-	/* exclusively: who has the exec lock may go through the list (hd_machines_settle) */
-	hd_exec_write_lock();
+	/* who has the exec lock exclusively may go through the list (hd_machines_settle) */
+	hd_exec_read_lock();
 	m = hd_rt.all;
 	hd_rt.all = NULL;
-	hd_exec_write_unlock();
+	hd_exec_read_unlock();
 	for (; m; m = next) {
 		next = m->all;
 		free(m);

@@ -229,6 +229,62 @@ TEST(a_writer_goes_first)
 	EXPECT_EQ(2, reader_at);
 }
 
+static bool run_true(void)
+{
+	char *argv[] = { "true", NULL };
+	struct hd_process p;
+	int status;
+
+	return !hd_spawn(&p, "/bin/true", argv, NULL, NULL, 0, NULL, NULL) &&
+	       !hd_wait(&p, &status) && !status;
+}
+
+/* Who holds it takes it again though a writer waits for that very thread. */
+TEST(again_by_its_holder)
+{
+	char *argv[] = { "true", NULL }, *envp[] = { NULL };
+	struct heddle_page *p = NULL;
+	pthread_t w;
+
+	use_metadata(_metadata);
+	EXPECT_EQ(-EPERM, hd_exec_read_unlock());
+	EXPECT_EQ(-EPERM, hd_exec_write_unlock());
+	EXPECT_EQ(0, run_opt(nothing_main, NULL, 1, HD_OPT_NO_MODULE));
+	dl_iterate_phdr(find_lock_page, &p);
+	ASSERT_NE(NULL, p);
+	order = 0;
+	EXPECT_EQ(0, hd_exec_read_lock());
+	EXPECT_EQ(0, pthread_create(&w, NULL, late_writer, NULL));
+	EXPECT_TRUE(lock_says(p, HEDDLE_EXEC_WRITER));
+	EXPECT_EQ(0, hd_exec_read_lock());
+	EXPECT_EQ(-EDEADLK, hd_exec_write_lock());
+	EXPECT_EQ(-EDEADLK, hd_execve("/bin/true", argv, envp));
+	EXPECT_EQ(-EPERM, hd_exec_write_unlock());
+	EXPECT_EQ(0, hd_exec_read_unlock());
+	EXPECT_TRUE(run_true());
+	EXPECT_EQ(0, order);
+	EXPECT_EQ(0, hd_exec_read_unlock());
+	EXPECT_EQ(-EPERM, hd_exec_read_unlock());
+	EXPECT_EQ(0, pthread_join(w, NULL));
+	EXPECT_EQ(1, order);
+
+	EXPECT_EQ(0, hd_exec_write_lock());
+	EXPECT_EQ(-EPERM, hd_exec_read_unlock());
+	EXPECT_EQ(0, hd_exec_write_lock());
+	EXPECT_EQ(0, hd_exec_read_lock());
+	EXPECT_EQ(-ENOENT, hd_execve("/nonexistent", argv, envp));
+	EXPECT_TRUE(run_true());
+	EXPECT_EQ(0, hd_exec_read_unlock());
+	EXPECT_EQ(0, hd_exec_write_unlock());
+	EXPECT_EQ(0, pthread_create(&w, NULL, late_reader, NULL));
+	EXPECT_TRUE(lock_says(p, HEDDLE_EXEC_WAITERS));
+	EXPECT_EQ(1, order);
+	EXPECT_EQ(0, hd_exec_write_unlock());
+	EXPECT_EQ(0, pthread_join(w, NULL));
+	EXPECT_EQ(2, order);
+	EXPECT_EQ(0, p->exec.state & ~(~0ull << HEDDLE_EXEC_PHASE_SHIFT));
+}
+
 /* ---- in the runtime, and across its beginning and end -------------------------------------- */
 
 static void *read_fiber(void *arg)

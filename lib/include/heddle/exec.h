@@ -16,7 +16,10 @@
 
 HD_BEGIN_DECLS
 
-/* execve(2) under the exclusive exec lock.  Returns only on failure: a negative errno. */
+/*
+ * execve(2) under the exclusive exec lock.  Returns only on failure: a negative
+ * errno, -EDEADLK if the calling thread holds the lock shared.
+ */
 HD_API int hd_execve(const char *path, char *const argv[], char *const envp[]);
 
 /*
@@ -25,11 +28,18 @@ HD_API int hd_execve(const char *path, char *const argv[], char *const envp[]);
  * Blocks the OS thread, for as long as clones (or an exec) in flight take.
  * While it is held exclusively none of the runtime's threads begins or ends:
  * take it around glibc's setuid(), setgroups() and their like.
+ *
+ * It is the OS thread's, not the fiber's: a fiber calls nothing else of the library
+ * meanwhile.  A thread that holds it may take it again, and unlocks as often; but
+ * not exclusively what it holds shared.
+ *
+ * 0; or, with nothing changed, -EDEADLK from hd_exec_write_lock for a thread that
+ * holds it shared, and -EPERM from an unlock for one that does not hold it so.
  */
-HD_API void hd_exec_read_lock(void);
-HD_API void hd_exec_read_unlock(void);
-HD_API void hd_exec_write_lock(void);
-HD_API void hd_exec_write_unlock(void);
+HD_API int hd_exec_read_lock(void);
+HD_API int hd_exec_read_unlock(void);
+HD_API int hd_exec_write_lock(void);
+HD_API int hd_exec_write_unlock(void);
 
 HD_END_DECLS
 #endif

@@ -53,10 +53,11 @@ HD_API int hd_thread_state_check(char *buf, size_t len);
  * templates and the monitor, then on the others.
  *
  * 0: all have it.  < 0: none has: what fn returned on the caller, or -EPERM (not
- * on a fiber of the runtime's own thread), -EINVAL, -ENOMEM, -EOPNOTSUPP (libc
- * does not use signal 33 as glibc does).  > 0: fn failed on another thread later;
- * so many threads have the change, others do not.  That cannot be taken back by
- * us: call again with an fn that undoes it, on every thread, or end the process.
+ * on a fiber of the runtime's own thread), -EINVAL, -ENOMEM, -EDEADLK (the caller
+ * holds the exec lock shared), -EOPNOTSUPP (libc does not use signal 33 as glibc
+ * does).  > 0: fn failed on another thread later; so many threads have the change,
+ * others do not.  That cannot be taken back by us: call again with an fn that
+ * undoes it, on every thread, or end the process.
  *
  * Blocks until every thread has answered.  Interrupted system calls are restarted
  * as with SA_RESTART.  Foreign threads are left alone, inside hd_call as well.
