@@ -428,7 +428,13 @@ static int starved_main(void *arg)
 	if (finished != 90)
 		return 13;
 
-	/* more threads are needed than allowed: they wait, and nothing is lost */
+	/*
+	 * More threads are needed than allowed: they wait, and nothing is lost.  Who
+	 * lifts the limit keeps a thread: there may be no other, and a fiber that lost
+	 * its processor in hd_go would be queued behind those who block that one.
+	 */
+	if (hd_lock_thread())
+		return 18;
 	waiting = all_in = go_on = 0;
 	want = 12;
 	for (int i = 0; i < want; i++)
@@ -446,6 +452,7 @@ static int starved_main(void *arg)
 	end = hd_now() + PATIENCE / 2;	/* while in_process waits */
 	while (go_on < want && hd_now() < end)
 		hd_sleep(MS);
+	hd_unlock_thread();
 	return go_on == want ? 0 : 17;
 }
 
