@@ -31,7 +31,7 @@ static struct heddle_page *module_place;
 static _Atomic uint32_t module_visits;	/* threads that hold or try the lock there */
 
 /* Of this thread.  What it takes in addition is counted and asks nobody. */
-static __thread struct {
+static __thread struct hd_exec_hold {
 	struct heddle_page *page;
 	uint32_t depth;
 	bool exclusive;
@@ -170,6 +170,20 @@ static void unlock(void (*give)(struct heddle_execlock *l))
 bool hd_exec_held(void)
 {
 	return held.depth;
+}
+
+struct hd_exec_hold *hd_exec_hold(void)
+{
+	return &held;
+}
+
+void hd_exec_release_of(struct hd_exec_hold *h)
+{
+	if (!h->depth || h->exclusive)
+		return;
+	h->depth = 0;
+	read_unlock(&h->page->exec);
+	depart(h->page);
 }
 
 int hd_exec_read_lock(void)

@@ -21,4 +21,13 @@ void hd_page_close(void);
 /* Does the calling thread hold the lock, shared or exclusively?  Then it must not wait for it. */
 bool hd_exec_held(void);
 
+/*
+ * What the calling thread holds; and to release, for a thread of ours that was
+ * killed, what it held shared.  Before its pthread is joined, with which the
+ * memory goes.
+ */
+struct hd_exec_hold;
+struct hd_exec_hold *hd_exec_hold(void);
+void hd_exec_release_of(struct hd_exec_hold *h);
+
 #endif

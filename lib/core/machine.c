@@ -243,6 +243,8 @@ static bool may_clone(void)
 {
 	struct hd_machine *self = hd_this_machine();
 
+	if (hd_template_lost())
+		return false;
 	if (__builtin_expect(hd_debug_plant_clone, 0))
 		return true;
 	if (!self)

@@ -31,7 +31,7 @@ static struct {
 	struct hd_machine *ending;	/* pthreads to be joined */
 	struct hd_note note;
 	bool stop;
-	bool lost;			/* its thread has been ended in the midst of that; lock */
+	_Atomic bool lost;		/* its thread has been ended in the midst of that; lock */
 	bool drain;			/* somebody sleeps on drained */
 	struct hd_note drained;
 	pthread_t thread, kthread;
@@ -42,6 +42,7 @@ static struct {
 	bool renew;			/* it is to look again; lock */
 	_Atomic uint32_t renewed;	/* futex: how often it has */
 	struct hd_note started;
+	struct hd_exec_hold *hold;	/* its thread's: of the exec lock */
 	_Atomic bool parked;		/* the kernel's template serves */
 	bool missed;			/* it did not, for once: see whether it lives; lock */
 	_Atomic uint32_t kserved;	/* machines it has cloned since it was made */
@@ -61,6 +62,11 @@ bool hd_is_system_thread(void)
 void hd_set_system_thread(void)
 {
 	system_thread = true;
+}
+
+bool hd_template_lost(void)
+{
+	return atomic_load_explicit(&tmpl.lost, memory_order_relaxed);
 }
 
 bool hd_template_in_module(void)
@@ -406,6 +412,7 @@ static void *template_main(void *unused)
 	(void)unused;
 	enter_system("hd-template", tmpl.self);
 	look_at_self();
+	tmpl.hold = hd_exec_hold();
 	atomic_store(&tmpl.tid, (pid_t)syscall(SYS_gettid));
 	hd_note_wake(&tmpl.started);
 	for (;;) {
@@ -526,6 +533,8 @@ void hd_template_mend(void)
 {
 	if (!hd_template_ready() || !has_died(tmpl.self) || tmpl.lost)
 		return;
+	/* it may have been killed in the clone itself, and no exec is to wait for it */
+	hd_exec_release_of(tmpl.hold);
 	if (tmpl.serving) {
 		give_up();
 		return;

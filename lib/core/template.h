@@ -84,6 +84,8 @@ void hd_template_served(int err);
 
 /* Is a template parked in the module? */
 bool hd_template_in_module(void);
+/* The one in user space was ended while it cloned: it will not be another's end, too. */
+bool hd_template_lost(void);
 
 /*
  * Attributes of the calling thread that differ from the template's; of signal mask

@@ -22,6 +22,8 @@ struct shared {
 	volatile bool ready, stop;
 	volatile bool filter;			/* install one */
 	volatile bool no_clones;		/* ... that kills who clones */
+	volatile bool exec;			/* try one that fails */
+	volatile int exec_said;
 	volatile bool pause, paused;
 	volatile long asked, served, forks, bad;
 	volatile long by_module, by_template;	/* threads made */
@@ -75,6 +77,17 @@ static int filter_all(void)
 	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog);
 }
 
+/* A thread of before the filter, as none can be made after it. */
+static void *late_exec(void *arg)
+{
+	char *argv[] = { (char *)"x", NULL }, *envp[] = { NULL };
+
+	while (!s->exec)
+		usleep(1000);
+	s->exec_said = hd_execve("/nonexistent", argv, envp);
+	return NULL;
+}
+
 static int subject_main(void *arg)
 {
 	struct hd_stats st = { .size = sizeof(st) };
@@ -86,6 +99,10 @@ static int subject_main(void *arg)
 		for (; s->pause; hd_sleep(MS))
 			s->paused = true;
 		if (s->filter) {
+			pthread_t t;
+
+			if (s->no_clones)
+				err |= pthread_create(&t, NULL, late_exec, NULL);
 			err |= filter_all();
 			s->filter = false;
 		}
@@ -599,6 +616,11 @@ TEST_F_TIMEOUT(survive, a_filter_kills_who_clones, 120)
 	}
 	EXPECT_NE(NULL, strstr(s->err, "hd-template"));
 	EXPECT_NE(NULL, strstr(s->err, "seccomp filter"));
+	/* it held the exec lock when it was killed */
+	s->exec = true;
+	for (int i = 0; i < PATIENCE_MS && !s->exec_said; i++)
+		rest_ms(1);
+	EXPECT_EQ(-ENOENT, s->exec_said);
 	/* it has no threads to go on with: the fixture ends it */
 }
 
