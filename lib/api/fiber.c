@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "api/once.h"
 #include "core/poll.h"
 #include "core/runtime.h"
 #include "core/sched.h"
@@ -94,6 +95,8 @@ void hd_exit(void *ret)
 {
 	struct hd_fiber *f = hd_self();
 
+	if (f)
+		hd_once_abandon(f);
 	if (!f || f->flags & HD_FIBER_FOREIGN)
 		pthread_exit(ret);	/* the stack is the thread's, and so is the end */
 	hd_san_exit(HD_SAN(f->stack));

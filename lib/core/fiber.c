@@ -141,6 +141,9 @@ const char *hd_why_name(uint32_t why)
 		[HD_WHY_MUTEX] = "mutex", [HD_WHY_COND] = "condition",
 		[HD_WHY_SEND] = "channel send", [HD_WHY_RECV] = "channel receive",
 		[HD_WHY_IO] = "I/O", [HD_WHY_WORLD] = "world stop",
+		[HD_WHY_RDLOCK] = "read lock", [HD_WHY_WRLOCK] = "write lock",
+		[HD_WHY_SEM] = "semaphore", [HD_WHY_ONCE] = "once",
+		[HD_WHY_WAIT_GROUP] = "wait group", [HD_WHY_BARRIER] = "barrier",
 	};
 
 	return why < HD_WHY_MAX ? names[why] : "?";

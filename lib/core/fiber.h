@@ -32,7 +32,8 @@ enum hd_fiber_state {
 /* What a waiting fiber waits for: the deadlock report's words. */
 enum hd_why {
 	HD_WHY_NONE = 0, HD_WHY_JOIN, HD_WHY_SLEEP, HD_WHY_MUTEX, HD_WHY_COND, HD_WHY_SEND,
-	HD_WHY_RECV, HD_WHY_IO, HD_WHY_WORLD, HD_WHY_MAX
+	HD_WHY_RECV, HD_WHY_IO, HD_WHY_WORLD, HD_WHY_RDLOCK, HD_WHY_WRLOCK, HD_WHY_SEM,
+	HD_WHY_ONCE, HD_WHY_WAIT_GROUP, HD_WHY_BARRIER, HD_WHY_MAX
 };
 
 #define HD_FIBER_DETACHED	(1u << 0)

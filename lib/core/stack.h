@@ -20,6 +20,7 @@
 #include "core/sanitize.h"
 
 struct hd_machine;
+struct hd_once_run;
 struct hd_proc;
 
 struct hd_stack {
@@ -30,6 +31,8 @@ struct hd_stack {
 	uint32_t why;			/* enum hd_why */
 	uint32_t lock_count;
 	char name[16];
+	/* the same, NULL at its end */
+	struct hd_once_run *once;	/* functions it is in by hd_once, innermost first */
 	/* of the stack itself */
 	struct hd_stack *next;		/* pool link */
 	char *base;			/* lowest usable byte, above the guard */
@@ -39,7 +42,7 @@ struct hd_stack {
 	HD_SAN_FIELD
 } __attribute__((aligned(64)));
 
-_Static_assert(offsetof(struct hd_stack, next) == 64, "what a switch touches is one cache line");
+_Static_assert(offsetof(struct hd_stack, once) == 64, "what a switch touches is one cache line");
 
 /* First address above the usable part: where a context's frames begin. */
 static inline void *hd_stack_top(struct hd_stack *s)

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * heddle/sync.h: read-write lock, phase-fair.
+ *
+ * Who comes while somebody waits queues up, with one exception: readers join
+ * readers as long as no writer waits.  At the end of a writer's turn all readers
+ * that wait have theirs, at the end of the readers' the writer that has waited
+ * longest.  So a reader waits for one writer at most, besides the readers' turn
+ * that is on, and a writer for one turn of readers before each writer that was
+ * there before him, and his own.
+ */
+#include "api/sync.h"
+
+#define WAITED	(1u << 31)	/* the word changes under the guard only */
+#define WRITER	(1u << 30)
+#define READERS	(WRITER - 1)
+
+/* Under the guard: nobody changes the word from here to turn().  Who holds the lock. */
+static uint32_t freeze(struct hd_rwlock *l)
+{
+	/* acquire: pairs with the releases of the unlocks; what turn() stores passes it on */
+	return atomic_fetch_or_explicit(hd_word(&l->word), WAITED, memory_order_acquire) & ~WAITED;
+}
+
+/*
+ * Under the guard: s holds the lock now.  Whose turn it is holds it as well; they
+ * are to be finished.
+ */
+static struct hd_waiter *turn(struct hd_rwlock *l, uint32_t s, bool readers_first)
+{
+	struct hd_waiter *w = NULL, *i;
+
+	if (!s && !readers_first)
+		w = hd_waitq_claim(&l->writers);
+	if (!w && !(s & WRITER) && (!s || !l->writers.head)) {
+		w = hd_claim_all(&l->readers);
+		for (i = w; i; i = i->next)
+			s++;
+		if (!s)
+			w = hd_waitq_claim(&l->writers);
+	}
+	if (w && !s) {
+		w->next = NULL;
+		s = WRITER;
+	}
+	if (l->readers.head || l->writers.head)
+		s |= WAITED;
+	/* release: pairs with the acquires of who takes the lock, or freezes it */
+	atomic_store_explicit(hd_word(&l->word), s, memory_order_release);
+	return w;
+}
+
+static int lock_slow(struct hd_rwlock *l, bool write, uint64_t deadline)
+{
+	struct hd_waitq *q = write ? &l->writers : &l->readers;
+	struct hd_waiter w, *next;
+	uint32_t s;
+	int err = 0;
+
+	if (!hd_enter())
+		return -EPERM;
+	hd_guard_lock(&l->guard);
+	s = freeze(l);
+	if (write ? !s : !(s & WRITER) && !l->writers.head) {
+		if (s == READERS)
+			err = -EAGAIN;
+		else
+			s = write ? WRITER : s + 1;
+	} else {
+		hd_waiter_init(&w, NULL);
+		hd_waitq_push(q, &w);
+		hd_guard_unlock(&l->guard);
+		err = hd_waiter_wait(&w, &l->guard, q, deadline,
+				     write ? HD_WHY_WRLOCK : HD_WHY_RDLOCK, l);
+		if (!err)
+			goto out;
+		/* readers may have waited for nobody but us */
+		hd_guard_lock(&l->guard);
+		s = freeze(l);
+	}
+	next = turn(l, s, false);
+	hd_guard_unlock(&l->guard);
+	hd_finish_all(next, 0);
+out:
+	hd_leave();
+	return err;
+}
+
+static int unlock_slow(struct hd_rwlock *l, bool write)
+{
+	struct hd_waiter *next;
+	uint32_t s;
+	int err = 0;
+
+	if (!hd_enter())
+		return -EPERM;
+	hd_guard_lock(&l->guard);
+	s = freeze(l);
+	if (write ? s != WRITER : !s || s == WRITER)
+		err = -EINVAL;
+	else
+		s = write ? 0 : s - 1;
+	next = turn(l, s, write);
+	hd_guard_unlock(&l->guard);
+	hd_finish_all(next, 0);
+	hd_leave();
+	return err;
+}
+
+int hd_rwlock_tryrdlock(struct hd_rwlock *l)
+{
+	uint32_t s = atomic_load_explicit(hd_word(&l->word), memory_order_relaxed);
+
+	do {
+		if (s >= READERS)
+			return s == READERS ? -EAGAIN : -EBUSY;
+		/* acquire: pairs with the release of the writer's unlock */
+	} while (!atomic_compare_exchange_weak_explicit(hd_word(&l->word), &s, s + 1,
+							memory_order_acquire,
+							memory_order_relaxed));
+	return 0;
+}
+
+int hd_rwlock_rdlock_until(struct hd_rwlock *l, uint64_t deadline)
+{
+	return hd_rwlock_tryrdlock(l) ? lock_slow(l, false, deadline) : 0;
+}
+
+int hd_rwlock_rdlock(struct hd_rwlock *l)
+{
+	return hd_rwlock_rdlock_until(l, UINT64_MAX);
+}
+
+int hd_rwlock_trywrlock(struct hd_rwlock *l)
+{
+	uint32_t s = 0;
+
+	/* acquire: pairs with the releases of all unlocks */
+	return atomic_compare_exchange_strong_explicit(hd_word(&l->word), &s, WRITER,
+						       memory_order_acquire,
+						       memory_order_relaxed) ? 0 : -EBUSY;
+}
+
+int hd_rwlock_wrlock_until(struct hd_rwlock *l, uint64_t deadline)
+{
+	return hd_rwlock_trywrlock(l) ? lock_slow(l, true, deadline) : 0;
+}
+
+int hd_rwlock_wrlock(struct hd_rwlock *l)
+{
+	return hd_rwlock_wrlock_until(l, UINT64_MAX);
+}
+
+int hd_rwlock_rdunlock(struct hd_rwlock *l)
+{
+	uint32_t s = atomic_load_explicit(hd_word(&l->word), memory_order_relaxed);
+
+	do {
+		if (s & WAITED)
+			return unlock_slow(l, false);
+		if (!s || s == WRITER)
+			return -EINVAL;
+		/* release: pairs with the acquire of the writer's lock */
+	} while (!atomic_compare_exchange_weak_explicit(hd_word(&l->word), &s, s - 1,
+							memory_order_release,
+							memory_order_relaxed));
+	return 0;
+}
+
+int hd_rwlock_wrunlock(struct hd_rwlock *l)
+{
+	uint32_t s = WRITER;
+
+	/* release: pairs with the acquires of all locks */
+	if (atomic_compare_exchange_strong_explicit(hd_word(&l->word), &s, 0,
+						    memory_order_release, memory_order_relaxed))
+		return 0;
+	return s & WAITED ? unlock_slow(l, true) : -EINVAL;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * What the primitives of heddle/sync.h share.
+ *
+ * Each has a word that fast paths change by one atomic, and a guard with the
+ * queues of those who wait.  While the word says that somebody waits it is
+ * changed under the guard only, and while it says so somebody does: he is in
+ * his call, which cannot return before the guard is free again.  Hence who wakes
+ * may use the guard, and need not fear that those he wakes free the object: they
+ * are claimed under the guard and finished after it, and nothing of the object's
+ * is touched then.
+ */
+#ifndef HEDDLE_API_SYNC_H
+#define HEDDLE_API_SYNC_H
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "core/poll.h"
+#include "core/runtime.h"
+#include "core/sched.h"
+#include "core/waitq.h"
+#include "heddle/sync.h"
+
+static inline _Atomic uint32_t *hd_word(uint32_t *word)
+{
+	return (_Atomic uint32_t *)word;
+}
+
+/* Under the guard: all that wait in q, linked by next. */
+static inline struct hd_waiter *hd_claim_all(struct hd_waitq *q)
+{
+	struct hd_waiter *first = NULL, **last = &first, *w;
+
+	while ((w = hd_waitq_claim(q))) {
+		*last = w;
+		last = &w->next;
+	}
+	*last = NULL;
+	return first;
+}
+
+/* Without the guard: w, claimed, or NULL, has its result. */
+static inline void hd_finish_one(struct hd_waiter *w, int res)
+{
+	struct hd_fiber *f = w ? hd_waiter_finish(w, res) : NULL;
+
+	if (f)
+		hd_ready(f);
+}
+
+static inline void hd_finish_all(struct hd_waiter *w, int res)
+{
+	while (w) {
+		struct hd_waiter *next = w->next;	/* w is gone in a moment */
+
+		hd_finish_one(w, res);
+		w = next;
+	}
+}
+
+#endif

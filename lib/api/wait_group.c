@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * heddle/sync.h: wait group.  Its word is the count, and whether somebody waits
+ * for its end.  The count may change by an atomic alone even so, but to 0.
+ */
+#include <limits.h>
+
+#include "api/sync.h"
+
+#define WAITED	(1u << 31)
+
+_Static_assert(HD_WAIT_GROUP_MAX == WAITED - 1, "all other bits are the count");
+
+/*
+ * Count by n.  1: it would come to 0, somebody waits, and the caller has not said
+ * that it may (under the guard).
+ */
+static int count(struct hd_wait_group *wg, int n, bool end, uint32_t *before)
+{
+	uint32_t s = atomic_load_explicit(hd_word(&wg->word), memory_order_relaxed), to;
+
+	do {
+		int64_t sum = (int64_t)(s & ~WAITED) + n;
+
+		if (sum < 0)
+			return -EINVAL;
+		if (sum > HD_WAIT_GROUP_MAX)
+			return -EOVERFLOW;
+		if (!sum && s & WAITED && !end)
+			return 1;
+		to = sum ? (uint32_t)sum | (s & WAITED) : 0;
+		/*
+		 * release: pairs with the acquire of who sees 0 (hd_wait_group_wait_until);
+		 * acquire: who counts to 0 wakes for all who counted before
+		 */
+	} while (!atomic_compare_exchange_weak_explicit(hd_word(&wg->word), &s, to,
+							memory_order_acq_rel,
+							memory_order_relaxed));
+	*before = s;
+	return 0;
+}
+
+int hd_wait_group_add(struct hd_wait_group *wg, int n)
+{
+	struct hd_waiter *w = NULL;
+	uint32_t s;
+	int err = count(wg, n, false, &s);
+
+	if (err <= 0)
+		return err;
+	if (!hd_enter())
+		return -EPERM;
+	hd_guard_lock(&wg->guard);
+	err = count(wg, n, true, &s);
+	/* a WAITED that is gone went with the count: those that wait wait for this end */
+	if (!err && s & WAITED && (s & ~WAITED) + (uint32_t)n == 0)
+		w = hd_claim_all(&wg->wait);
+	hd_guard_unlock(&wg->guard);
+	hd_finish_all(w, 0);
+	hd_leave();
+	return err;
+}
+
+int hd_wait_group_done(struct hd_wait_group *wg)
+{
+	return hd_wait_group_add(wg, -1);
+}
+
+/* Under the guard: false if there is nothing to wait for. */
+static bool must_wait(struct hd_wait_group *wg)
+{
+	uint32_t s = atomic_load_explicit(hd_word(&wg->word), memory_order_acquire);
+
+	do {
+		if (!s)
+			return false;
+		/* acquire: for a 0 that it finds; said under the guard, where the end looks */
+	} while (!(s & WAITED) &&
+		 !atomic_compare_exchange_weak_explicit(hd_word(&wg->word), &s, s | WAITED,
+							memory_order_acquire,
+							memory_order_acquire));
+	return true;
+}
+
+int hd_wait_group_wait_until(struct hd_wait_group *wg, uint64_t deadline)
+{
+	struct hd_waiter w;
+	int err = 0;
+
+	/* acquire: pairs with the release of each count */
+	if (!atomic_load_explicit(hd_word(&wg->word), memory_order_acquire))
+		return 0;
+	if (!hd_enter())
+		return -EPERM;
+	hd_guard_lock(&wg->guard);
+	if (!must_wait(wg))
+		goto unlock;
+	hd_waiter_init(&w, NULL);
+	hd_waitq_push(&wg->wait, &w);
+	hd_guard_unlock(&wg->guard);
+	err = hd_waiter_wait(&w, &wg->guard, &wg->wait, deadline, HD_WHY_WAIT_GROUP, wg);
+	if (!err)
+		goto out;
+	hd_guard_lock(&wg->guard);
+	/* the last to give up: it is set under the guard only */
+	if (!wg->wait.head)
+		atomic_fetch_and_explicit(hd_word(&wg->word), ~WAITED, memory_order_relaxed);
+unlock:
+	hd_guard_unlock(&wg->guard);
+out:
+	hd_leave();
+	return err;
+}
+
+int hd_wait_group_wait(struct hd_wait_group *wg)
+{
+	return hd_wait_group_wait_until(wg, UINT64_MAX);
+}
