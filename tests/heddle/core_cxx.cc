@@ -198,6 +198,62 @@ void *locked(void *arg)
 	return waits_in_flight(arg);
 }
 
+/* ---- a function that is to be called once and throws ------------------------ */
+
+struct thrown_once {
+	struct hd_once once;
+	int calls;	/* one after the other */
+};
+
+void throws_first(void *arg)
+{
+	auto *t = static_cast<thrown_once *>(arg);
+
+	t->calls++;
+	leave();
+	if (t->calls < 8)
+		throw t->calls;
+}
+
+void *tries_once(void *arg)
+{
+	auto *t = static_cast<thrown_once *>(arg);
+	uintptr_t caught = 0;
+
+	for (bool again = true; again; ) {
+		try {
+			EXPECT(!hd_once(&t->once, throws_first, t));
+			again = false;
+		} catch (int call) {
+			EXPECT(call < 8);
+			caught++;
+		}
+		EXPECT(std::uncaught_exceptions() == 0);
+	}
+	EXPECT(t->calls == 8);
+	return reinterpret_cast<void *>(caught);
+}
+
+void *once_thrown(void *)
+{
+	for (int i = 0; i < rounds() / 4; i++) {
+		thrown_once t = {};
+		uintptr_t caught = 0;
+		hd_fiber *f[4];
+
+		for (auto &g : f)
+			EXPECT(!hd_go(&g, tries_once, &t));
+		for (auto &g : f) {
+			void *n;
+
+			EXPECT(!hd_join(g, &n));
+			caught += reinterpret_cast<uintptr_t>(n);
+		}
+		EXPECT(caught == 7);
+	}
+	return nullptr;
+}
+
 const struct {
 	const char *name;
 	void *(*fn)(void *);
@@ -208,6 +264,7 @@ const struct {
 	{ "waits_in_flight", waits_in_flight, 40 },
 	{ "ends_in_catch", ends_many, 4 },
 	{ "locked", locked, 8 },
+	{ "once_thrown", once_thrown, 2 },
 };
 
 } /* namespace */

@@ -243,6 +243,58 @@ TEST_F(deadlock, everybody)
 			      "mutex", "join", "channel receive"));
 }
 
+/* The rest of what heddle/sync.h has to wait for. */
+static struct hd_rwlock read_held = HD_RWLOCK_INIT, write_held = HD_RWLOCK_INIT;
+static struct hd_sem sem = HD_SEM_INIT(0);
+static struct hd_wait_group group = HD_WAIT_GROUP_INIT;
+static struct hd_barrier barrier = HD_BARRIER_INIT(2);
+static struct hd_once once = HD_ONCE_INIT;
+
+static void never_over(void *arg)
+{
+	hd_wait_group_wait(&group);
+}
+
+static void *sync_waiter(void *arg)
+{
+	switch ((uintptr_t)arg) {
+	case 0:
+		hd_rwlock_rdlock(&write_held);
+		break;
+	case 1:
+		hd_rwlock_wrlock(&read_held);
+		break;
+	case 2:
+		hd_sem_wait(&sem);
+		break;
+	case 3:
+		hd_barrier_wait(&barrier);
+		break;
+	default:	/* one is in it, one waits for that */
+		hd_once(&once, never_over, NULL);
+	}
+	return NULL;
+}
+
+static int sync_main(void *arg)
+{
+	hd_rwlock_rdlock(&read_held);
+	hd_rwlock_wrlock(&write_held);
+	hd_wait_group_add(&group, 1);
+	for (uintptr_t i = 0; i < 6; i++)
+		hd_go(NULL, sync_waiter, (void *)i);
+	return 7;
+}
+
+TEST_F(deadlock, sync)
+{
+	NEED_ALONE();
+	expect_deadlock(_metadata, variant->procs, sync_main,
+			WORDS("6 fibers", "for read lock 0x", "for write lock 0x",
+			      "for semaphore 0x", "for barrier 0x", "for once 0x",
+			      "for wait group 0x"));
+}
+
 /* golang/go: TestLockedDeadlock, TestLockedDeadlock2 */
 static int locked_main(void *arg)
 {
