@@ -5,22 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/chan.h"
 #include "core/poll.h"
 #include "core/runtime.h"
 #include "core/sched.h"
-#include "core/waitq.h"
-#include "heddle/chan.h"
 
 #define NOW	0u			/* deadline of the calls that do not wait */
-
-struct hd_chan {
-	uint32_t guard;
-	bool closed;
-	size_t elem, capacity;
-	size_t head, count;		/* ring: first element, elements */
-	struct hd_waitq senders, receivers;
-	char ring[];
-};
 
 int hd_chan_make(struct hd_chan **c, size_t elem, size_t capacity)
 {
@@ -53,8 +43,8 @@ static char *slot(struct hd_chan *c, size_t i)
 	return c->ring + (c->head + i) % c->capacity * c->elem;
 }
 
-/* Under the guard: to a waiting receiver or into the ring.  -EAGAIN: neither is there. */
-static int put(struct hd_chan *c, const void *elem, struct hd_fiber **wake)
+/* To a waiting receiver or into the ring. */
+int hd_chan_put(struct hd_chan *c, const void *elem, struct hd_fiber **wake)
 {
 	struct hd_waiter *w;
 
@@ -75,8 +65,8 @@ static int put(struct hd_chan *c, const void *elem, struct hd_fiber **wake)
 	return 0;
 }
 
-/* Under the guard: from the ring, a waiting sender's element moving up, or from the sender. */
-static int get(struct hd_chan *c, void *elem, struct hd_fiber **wake)
+/* From the ring, a waiting sender's element moving up, or from the sender. */
+int hd_chan_get(struct hd_chan *c, void *elem, struct hd_fiber **wake)
 {
 	struct hd_waiter *w;
 
@@ -113,7 +103,7 @@ static int transfer(struct hd_chan *c, void *elem, bool send, uint64_t deadline)
 	if (!hd_enter())
 		return -EPERM;
 	hd_guard_lock(&c->guard);
-	err = send ? put(c, elem, &wake) : get(c, elem, &wake);
+	err = send ? hd_chan_put(c, elem, &wake) : hd_chan_get(c, elem, &wake);
 	if (err == -EAGAIN && deadline != NOW) {
 		struct hd_waitq *q = send ? &c->senders : &c->receivers;
 

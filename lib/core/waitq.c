@@ -9,6 +9,8 @@
 void hd_waiter_init(struct hd_waiter *w, void *elem)
 {
 	hd_event_init(&w->ev);
+	w->event = &w->ev;
+	w->won = false;
 	w->next = w->prev = NULL;
 	w->queued = false;
 	w->elem = elem;
@@ -51,15 +53,23 @@ struct hd_waiter *hd_waitq_claim(struct hd_waitq *q)
 
 	while ((w = q->head)) {
 		unlink_waiter(q, w);
-		if (hd_event_claim(&w->ev))
+		if (hd_event_claim(w->event)) {
+			w->won = true;
 			break;
+		}
 	}
 	return w;
 }
 
+void hd_waitq_remove(struct hd_waitq *q, struct hd_waiter *w)
+{
+	if (w->queued)
+		unlink_waiter(q, w);
+}
+
 struct hd_fiber *hd_waiter_finish(struct hd_waiter *w, int res)
 {
-	return hd_event_finish(&w->ev, res);
+	return hd_event_finish(w->event, res);
 }
 
 int hd_waiter_wait(struct hd_waiter *w, uint32_t *guard, struct hd_waitq *q, uint64_t deadline,
@@ -78,8 +88,7 @@ int hd_waiter_wait(struct hd_waiter *w, uint32_t *guard, struct hd_waitq *q, uin
 		hd_timer_del(&t);
 	if (res == -ETIMEDOUT || err) {
 		hd_guard_lock(guard);
-		if (w->queued)
-			unlink_waiter(q, w);
+		hd_waitq_remove(q, w);
 		hd_guard_unlock(guard);
 	}
 	return res;

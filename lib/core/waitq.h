@@ -17,8 +17,10 @@
 
 struct hd_waiter {
 	struct hd_event ev;
+	struct hd_event *event;		/* its own, or one for several waiters (api/select.c) */
 	struct hd_waiter *next, *prev;
 	bool queued;
+	bool won;			/* it was this one for which the event was claimed */
 	void *elem;			/* where a channel's element comes from or goes to */
 };
 
@@ -38,6 +40,7 @@ void hd_waiter_init(struct hd_waiter *w, void *elem);
 /* Under the guard. */
 void hd_waitq_push(struct hd_waitq *q, struct hd_waiter *w);
 struct hd_waiter *hd_waitq_claim(struct hd_waitq *q);
+void hd_waitq_remove(struct hd_waitq *q, struct hd_waiter *w);	/* if it is queued */
 
 /* Give a claimed waiter its result.  The fiber to hd_ready, NULL if it is not asleep yet. */
 struct hd_fiber *hd_waiter_finish(struct hd_waiter *w, int res);

@@ -72,6 +72,9 @@ def host():
     yield threads("go_many", 2, go=1)
     yield threads("chan_pingpong", 1, go=1, boost=1, pthread="chan_pingpong_pthread")
     yield threads("chan_pingpong", 2, go=1, boost=1, pthread="chan_pingpong_pthread")
+    for procs in (1, 2):
+        yield Row(["select_ready", "select_wait"], {"procs": procs},
+                  f"select_heddle procs={procs}", {GO: f"select_go procs={procs}"})
     yield Row("foreign_call", {}, "foreign_call_heddle", {
         "floor": "foreign_call_floor", GO: "foreign_call_go"})
     yield Row("foreign_churn", {}, "foreign_churn_heddle", {GO: "foreign_churn_go"})

@@ -129,6 +129,28 @@ TEST_F(deadlock, send)
 	expect_deadlock(_metadata, variant->procs, send_main, WORDS("channel send"));
 }
 
+static int select_main(void *arg)
+{
+	struct hd_chan *c[2];
+	int x = 0;
+
+	hd_chan_make(&c[0], sizeof(int), 0);
+	hd_chan_make(&c[1], sizeof(int), 0);
+	struct hd_case s[] = {
+		{ .chan = c[0], .elem = &x, .op = HD_CASE_RECV },
+		{ .chan = c[1], .elem = &x, .op = HD_CASE_SEND },
+		{ .chan = c[0], .elem = &x, .op = HD_CASE_SEND },	/* not to itself */
+	};
+	hd_select(s, 3, UINT64_MAX);
+	return 7;
+}
+
+TEST_F(deadlock, select)
+{
+	NEED_ALONE();
+	expect_deadlock(_metadata, variant->procs, select_main, WORDS("select of 3 cases"));
+}
+
 static int mutex_main(void *arg)
 {
 	hd_mutex_lock(&mutex);
@@ -556,6 +578,12 @@ static int timed_wait_main(void *arg)
 	for (int i = 0; i < 20; i++)
 		if (hd_chan_recv_until(chan, &x, hd_now() + 2 * MS) != -ETIMEDOUT)
 			return 1;
+	for (int i = 0; i < 20; i++) {
+		struct hd_case s = { .chan = chan, .elem = &x, .op = HD_CASE_RECV };
+
+		if (hd_select(&s, 1, hd_now() + 2 * MS) != -ETIMEDOUT)
+			return 1;
+	}
 	hd_mutex_lock(&mutex);
 	for (int i = 0; i < 20; i++)
 		if (hd_cond_wait_until(&cond, &mutex, hd_now() + 2 * MS) != -ETIMEDOUT)

@@ -21,6 +21,7 @@
 #include <heddle/fiber.h>
 #include <heddle/io.h>
 #include <heddle/runtime.h>
+#include <heddle/select.h>
 #include <heddle/spawn.h>
 #include <heddle/state.h>
 #include <heddle/sync.h>
