@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "core/extra.h"
+#include "core/local.h"
 #include "core/runtime.h"
 #include "core/sched.h"
 #include "core/template.h"
@@ -63,6 +64,8 @@ int hd_call(void *(*fn)(void *arg), void *arg, void **ret)
 	hd_count(&hd_rt.count.foreign_calls);
 	enter_call(m);
 	r = fn(arg);
+	if (m->foreign->flags & HD_FIBER_LOCAL)
+		hd_local_end(m->foreign);
 	hd_extra_leave(m);
 out:
 	if (ret)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/extra.h"
+#include "core/local.h"
 #include "core/runtime.h"
 #include "core/sched.h"
 #include "core/world.h"
@@ -157,8 +158,11 @@ static void unbind(void *machine)
 {
 	struct hd_machine *m = machine;
 
-	if (m->depth)
+	if (m->depth) {
+		if (m->foreign->flags & HD_FIBER_LOCAL)
+			hd_local_end(m->foreign);
 		hd_extra_leave(m);
+	}
 	hd_tls_machine = NULL;
 	hd_lock(&extra.lock);
 	m->bound = false;

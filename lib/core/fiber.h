@@ -41,6 +41,7 @@ enum hd_why {
 #define HD_FIBER_DETACHED	(1u << 0)
 #define HD_FIBER_FOREIGN	(1u << 1)	/* runs on a foreign thread's own stack */
 #define HD_FIBER_MAIN		(1u << 2)
+#define HD_FIBER_LOCAL		(1u << 3)	/* has stack->local; set and cleared by itself */
 
 /* joiner: nobody yet / ended / detached; else the waiting fiber */
 #define HD_JOIN_NONE		((uintptr_t)0)

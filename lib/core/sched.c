@@ -19,6 +19,7 @@
  */
 #include <string.h>
 
+#include "core/local.h"
 #include "core/poll.h"
 #include "core/runtime.h"
 #include "core/sched.h"
@@ -425,6 +426,9 @@ HD_END_FRAME void hd_fiber_end(void *ret)
 	struct hd_ctx dead;
 	bool is_main;
 
+	f = hd_this_machine()->cur;
+	if (__builtin_expect(f->flags & HD_FIBER_LOCAL, 0))
+		hd_local_end(f);
 	if (!hd_enter())
 		hd_bug("a fiber ended outside the runtime");
 	m = hd_this_machine();

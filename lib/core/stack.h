@@ -19,6 +19,7 @@
 #include "arch.h"
 #include "core/sanitize.h"
 
+struct hd_local;
 struct hd_machine;
 struct hd_once_run;
 struct hd_proc;
@@ -39,6 +40,7 @@ struct hd_stack {
 	size_t size;			/* usable bytes below this header */
 	bool guarded;
 	unsigned int valgrind;		/* what Valgrind knows it by */
+	struct hd_local *local;		/* of a fiber with HD_FIBER_LOCAL (local.h) */
 	HD_SAN_FIELD
 } __attribute__((aligned(64)));
 

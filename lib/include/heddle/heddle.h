@@ -20,6 +20,7 @@
 #include <heddle/exec.h>
 #include <heddle/fiber.h>
 #include <heddle/io.h>
+#include <heddle/local.h>
 #include <heddle/runtime.h>
 #include <heddle/select.h>
 #include <heddle/spawn.h>
