@@ -12,7 +12,7 @@
 #	make load	insert the module into this kernel (unload: take it out)
 #	make bench	against Go, Boost, glibc ... : build/bench.json (BENCH=names, QUICK=1)
 #	make bench-vm	kernel-side cost in instructions: build/bench-vm.json
-#	make soak	the tests over and over (SOAK=minutes)
+#	make soak	the tests over and over (SOAK=minutes, STRESS=seconds)
 #	make vm-shell	a shell in the virtual machine, module loaded (KERNEL=6.12)
 #	make install	PREFIX=/usr/local DESTDIR=
 #	make clean	all of build/ but kernels and downloads
@@ -72,7 +72,7 @@ run_tests: lib tools
 
 soak: lib tools
 	@$(SETUP) build kmod vm kselftest
-	@SOAK=$(SOAK) TESTS="$(TESTS)" tests/soak.sh
+	@SOAK=$(SOAK) STRESS=$(STRESS) TESTS="$(TESTS)" tests/soak.sh
 
 bench:
 	@$(SETUP) build bench

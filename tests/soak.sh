@@ -4,8 +4,10 @@
 #
 # soak.sh - the tests over and over for SOAK minutes: half on the host, half in
 # the virtual machines, module loaded; on the host also, once each, with the
-# sanitizers.  TESTS="pattern..." picks tests, for many rounds of a few.  Says
-# how long it ran, how often each part of a test did, and which ever failed.
+# sanitizers.  TESTS="pattern..." picks tests, for many rounds of a few.  Before
+# all that, and besides: the exec lock under everything that takes it, on the host
+# for STRESS seconds (600; 0: not).  Says how long it ran, how often each part of a
+# test did, and which ever failed.
 set -u
 . "$(dirname "$0")/common.sh"
 cd "$TOP" || exit 1
@@ -15,7 +17,8 @@ parts=$O/soak.parts	# a line for each part of a test that ran: place, ok or not,
 this=$O/soak.round
 : >"$log"
 : >"$parts"
-begin=$(date +%s)
+start=$(date +%s)
+begin=$start
 rounds=0 failed=0
 
 round() { # round NAME COMMAND...: one run of the suite
@@ -68,6 +71,13 @@ sanitized_suite() { # sanitized_suite address|thread
 }
 
 make -C tests O="$O" all >>"$log" 2>&1 || die "the tests do not build: see ${log#"$TOP/"}"
+stress=${STRESS:-600}
+if [ "$stress" -gt 0 ]; then
+	round host env HEDDLE_STRESS="$stress" "$O/tests/heddle/core_execlock" \
+		-r machines.procs2.and_all_else_at_once
+	say "exec lock, $stress s: $(sed -n 's/.*at_once:\([0-9].*\)/\1/p' "$this")"
+	begin=$(date +%s)
+fi
 while [ $(($(date +%s) - begin)) -lt $((minutes * 30)) ]; do
 	# shellcheck disable=SC2086 # patterns
 	round host tests/run.sh "$O/tests" ${TESTS:-}
@@ -91,5 +101,5 @@ while [ $(($(date +%s) - begin)) -lt $((minutes * 60)) ]; do
 	done
 done
 tally
-echo "soak: $(($(date +%s) - begin)) s, $rounds rounds, $failed failed"
+echo "soak: $(($(date +%s) - start)) s, $rounds rounds, $failed failed"
 [ "$failed" = 0 ]

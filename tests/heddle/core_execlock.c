@@ -548,6 +548,138 @@ TEST_F(machines, are_made_all_the_while)
 	TH_LOG("%ld execs", execs);
 }
 
+/* ---- all of it at the same time ------------------------------------------------------------------- */
+
+/*
+ * Threads that read and write, threads and processes that are made, machines that
+ * end and begin, execs that fail; for HEDDLE_STRESS seconds (make soak: ten
+ * minutes), else until each has been done a few times.
+ */
+static struct {
+	atomic_bool stop;
+	atomic_long threads, machines, spawns, execs, failures;
+} all;
+
+static void *make_threads(void *arg)
+{
+	pthread_t t;
+
+	while (!all.stop) {
+		int err;
+
+		hd_exec_read_lock();
+		in.wrong += in.activity >= 10000;
+		err = pthread_create(&t, NULL, nothing, NULL);
+		hd_exec_read_unlock();
+		if (err)
+			all.failures++;
+		else
+			pthread_join(t, NULL);
+		all.threads++;
+	}
+	return NULL;
+}
+
+static void *fail_to_exec(void *arg)
+{
+	char *argv[] = { bad, NULL }, *envp[] = { NULL };
+
+	while (!all.stop) {
+		if (hd_execve(bad, argv, envp) != -ENOEXEC)
+			all.failures++;
+		all.execs++;
+		usleep(200);
+	}
+	return NULL;
+}
+
+static void *read_and_write(void *arg)
+{
+	for (unsigned int i = 0; !all.stop; i++) {
+		if (i % 16)
+			read_once();
+		else
+			write_once();
+		if (i % 64 == 0)
+			usleep(500);
+	}
+	return NULL;
+}
+
+static void *make_machines(void *arg)
+{
+	atomic_int ended = 0;
+
+	for (int n = 0; !all.stop; n++) {
+		struct hd_fiber *f;
+
+		if (hd_go(&f, lock_and_end, &ended) || hd_join(f, NULL))
+			all.failures++;
+		all.machines++;
+	}
+	return NULL;
+}
+
+static void *make_processes(void *arg)
+{
+	while (!all.stop) {
+		if (!run_true())
+			all.failures++;
+		all.spawns++;
+	}
+	return NULL;
+}
+
+static bool done_enough(uint64_t end)
+{
+	if (end)
+		return hd_now() >= end;
+	return all.threads >= 50 && all.machines >= 50 && all.spawns >= 10 && all.execs >= 50 &&
+	       in.writes >= 50 && in.reads >= 500;
+}
+
+static int stress_main(void *arg)
+{
+	const char *seconds = getenv("HEDDLE_STRESS");
+	uint64_t end = seconds ? hd_now() + strtoull(seconds, NULL, 10) * 1000 * MS : 0;
+	void *(*const thread[])(void *) = { make_threads, fail_to_exec, read_and_write,
+					    read_and_write };
+	void *(*const fiber[])(void *) = { make_machines, make_machines, make_processes };
+	struct hd_fiber *f[3];
+	pthread_t t[4];
+
+	/* the first of them execs already: the same rule for us */
+	hd_exec_read_lock();
+	for (int i = 0; i < 4; i++)
+		EXPECT_EQ(0, pthread_create(&t[i], NULL, thread[i], NULL));
+	hd_exec_read_unlock();
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(0, hd_go(&f[i], fiber[i], NULL));
+	/* for as long as it takes, if it is not told: the harness knows what is too long */
+	while (!done_enough(end))
+		hd_sleep(5 * MS);
+	all.stop = true;
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(0, hd_join(f[i], NULL));
+	hd_block_begin();
+	for (int i = 0; i < 4; i++)
+		EXPECT_EQ(0, pthread_join(t[i], NULL));
+	hd_block_end();
+	return 0;
+}
+
+TEST_F_TIMEOUT(machines, and_all_else_at_once, 3600)
+{
+	memset(&in, 0, sizeof(in));
+	memset(&all, 0, sizeof(all));
+	EXPECT_EQ(0, run_opt(stress_main, NULL, variant->procs, 0));
+	EXPECT_EQ(0, in.wrong);
+	EXPECT_EQ(0, in.activity);
+	EXPECT_EQ(0, all.failures);
+	TH_LOG("%ld threads, %ld machines, %ld processes, %ld execs, %ld reads, %ld writes",
+	       all.threads, all.machines, all.spawns, all.execs, in.reads, in.writes);
+}
+
 /* ---- an exec that succeeds ---------------------------------------------------------------------------- */
 
 static void *busy(void *arg)
