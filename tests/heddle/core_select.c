@@ -318,7 +318,8 @@ static int fair_main(void *arg)
 	/* the ones that can happen, as bits: neighbours, ends, all; NULL between */
 	static const unsigned int sets[] = { 0x003, 0x801, 0x007, 0x0d1, 0xfff, 0x100 };
 	struct hd_chan *full = make(1), *idle = make(0);
-	int each = rounds(3000);
+	/* fewer would be off by chance now and then */
+	int each = rounds(3000) < 300 ? 300 : rounds(3000);
 	long v = 1, in;
 
 	EXPECT_EQ(0, hd_chan_send(full, &v));
@@ -338,7 +339,7 @@ static int fair_main(void *arg)
 		}
 		for (int i = 0; i < N; i++) {
 			if (sets[k] & 1u << i) {
-				/* more than six times the standard deviation off */
+				/* more than seven times the standard deviation off */
 				EXPECT_GT(count[i], can == 1 ? each - 1 : each * 6 / 10);
 				EXPECT_LT(count[i], each * 14 / 10);
 			} else {
@@ -370,24 +371,25 @@ static int feeders_main(void *arg)
 {
 	struct hd_chan *c[3] = { make(0), make(0), make(4) };
 	struct hd_fiber *f[3];
-	int count[3] = { 0 }, total = 0;
+	uint64_t end = hd_now() + PATIENCE;
+	int count[3] = { 0 };
 	long v;
 
 	for (int i = 0; i < 3; i++)
 		EXPECT_EQ(0, hd_go(&f[i], feed, c[i]));
-	while (count[0] < 100 || count[1] < 100 || count[2] < 100) {
+	/* one whose feeder's thread is kept from running for long is not starved by select */
+	while ((count[0] < 100 || count[1] < 100 || count[2] < 100) && hd_now() < end) {
 		struct hd_case s[] = { from(c[0], &v), from(c[1], &v), from(c[2], &v) };
 		int r = hd_select(s, 3, NEVER);
 
 		EXPECT_GE(r, 0);
 		EXPECT_EQ(0, s[r].result);
 		count[r]++;
-		if (++total > 1000000)
-			break;
 	}
-	EXPECT_LE(total, 1000000);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 3; i++) {
+		EXPECT_GE(count[i], 100);
 		EXPECT_EQ(0, hd_chan_close(c[i]));
+	}
 	for (int i = 0; i < 3; i++) {
 		EXPECT_EQ(0, hd_join(f[i], NULL));
 		hd_chan_free(c[i]);
