@@ -815,7 +815,6 @@ static int barrier_edges_main(void *arg)
 	f = go_and_queue(&barrier.wait, barrier_once, &first);
 	EXPECT_EQ(-ETIMEDOUT, hd_barrier_wait_until(&barrier, hd_now() + 2 * MS));
 	g = go_and_queue(&barrier.wait, barrier_once, &second);
-	EXPECT_EQ(2, barrier.arrived);
 	EXPECT_EQ(HD_BARRIER_SERIAL, hd_barrier_wait_until(&barrier, 0));
 	JOIN(f);
 	JOIN(g);
