@@ -38,6 +38,12 @@ size_t hd_chan_len(const struct hd_chan *c)
 	return __atomic_load_n(&c->count, __ATOMIC_RELAXED);
 }
 
+/* Under the guard; relaxed: hd_chan_len reads it without. */
+static void set_count(struct hd_chan *c, size_t n)
+{
+	__atomic_store_n(&c->count, n, __ATOMIC_RELAXED);
+}
+
 static char *slot(struct hd_chan *c, size_t i)
 {
 	return c->ring + (c->head + i) % c->capacity * c->elem;
@@ -61,7 +67,7 @@ int hd_chan_put(struct hd_chan *c, const void *elem, struct hd_fiber **wake)
 		return -EAGAIN;
 	if (c->elem)
 		memcpy(slot(c, c->count), elem, c->elem);
-	c->count++;
+	set_count(c, c->count + 1);
 	return 0;
 }
 
@@ -74,12 +80,12 @@ int hd_chan_get(struct hd_chan *c, void *elem, struct hd_fiber **wake)
 		if (c->elem)
 			memcpy(elem, slot(c, 0), c->elem);
 		c->head = (c->head + 1) % c->capacity;
-		c->count--;
+		set_count(c, c->count - 1);
 		w = hd_waitq_claim(&c->senders);
 		if (w) {
 			if (c->elem)
 				memcpy(slot(c, c->count), w->elem, c->elem);
-			c->count++;
+			set_count(c, c->count + 1);
 			*wake = hd_waiter_finish(w, 0);
 		}
 		return 0;
