@@ -85,9 +85,11 @@ int hd_mutex_trylock(struct hd_mutex *m)
 
 void hd_mutex_unlock(struct hd_mutex *m)
 {
-	uint32_t held = HELD;
 	struct hd_waiter *w;
+	uint32_t held;
 
+again:
+	held = HELD;
 	/* release: pairs with the acquire of take() */
 	if (atomic_compare_exchange_strong_explicit(hd_word(&m->word), &held, FREE,
 						    memory_order_release, memory_order_relaxed))
@@ -95,6 +97,12 @@ void hd_mutex_unlock(struct hd_mutex *m)
 	if (!hd_enter())
 		hd_bug("hd_mutex_unlock of a mutex that fibers wait for, from outside the runtime");
 	hd_guard_lock(&m->guard);
+	if (atomic_load_explicit(hd_word(&m->word), memory_order_relaxed) == HELD) {
+		/* who waited has given up */
+		hd_guard_unlock(&m->guard);
+		hd_leave();
+		goto again;
+	}
 	w = hd_waitq_claim(&m->wait);
 	/* the mutex stays held and becomes the waiter's; release: as above */
 	if (!m->wait.head)

@@ -87,6 +87,7 @@ out:
 	return err;
 }
 
+/* -EAGAIN: who waited does so no more. */
 static int unlock_slow(struct hd_rwlock *l, bool write)
 {
 	struct hd_waiter *next;
@@ -96,6 +97,11 @@ static int unlock_slow(struct hd_rwlock *l, bool write)
 	if (!hd_enter())
 		return -EPERM;
 	hd_guard_lock(&l->guard);
+	if (!(atomic_load_explicit(hd_word(&l->word), memory_order_relaxed) & WAITED)) {
+		hd_guard_unlock(&l->guard);
+		hd_leave();
+		return -EAGAIN;
+	}
 	s = freeze(l);
 	if (write ? s != WRITER : !s || s == WRITER)
 		err = -EINVAL;
@@ -154,11 +160,18 @@ int hd_rwlock_wrlock(struct hd_rwlock *l)
 
 int hd_rwlock_rdunlock(struct hd_rwlock *l)
 {
-	uint32_t s = atomic_load_explicit(hd_word(&l->word), memory_order_relaxed);
+	uint32_t s;
+	int err;
 
+again:
+	s = atomic_load_explicit(hd_word(&l->word), memory_order_relaxed);
 	do {
-		if (s & WAITED)
-			return unlock_slow(l, false);
+		if (s & WAITED) {
+			err = unlock_slow(l, false);
+			if (err == -EAGAIN)
+				goto again;
+			return err;
+		}
 		if (!s || s == WRITER)
 			return -EINVAL;
 		/* release: pairs with the acquire of the writer's lock */
@@ -170,11 +183,17 @@ int hd_rwlock_rdunlock(struct hd_rwlock *l)
 
 int hd_rwlock_wrunlock(struct hd_rwlock *l)
 {
-	uint32_t s = WRITER;
+	uint32_t s;
+	int err;
 
-	/* release: pairs with the acquires of all locks */
-	if (atomic_compare_exchange_strong_explicit(hd_word(&l->word), &s, 0,
-						    memory_order_release, memory_order_relaxed))
-		return 0;
-	return s & WAITED ? unlock_slow(l, true) : -EINVAL;
+	do {
+		s = WRITER;
+		/* release: pairs with the acquires of all locks */
+		if (atomic_compare_exchange_strong_explicit(hd_word(&l->word), &s, 0,
+							    memory_order_release,
+							    memory_order_relaxed))
+			return 0;
+		err = s & WAITED ? unlock_slow(l, true) : -EINVAL;
+	} while (err == -EAGAIN);
+	return err;
 }

@@ -105,28 +105,27 @@ static int post(struct hd_sem *sem)
 int hd_sem_post(struct hd_sem *sem)
 {
 	struct hd_waiter *w;
-	int err = post(sem);
+	int err;
 
-	if (err != -EAGAIN)
-		return err;
-	if (!hd_enter())
-		return -EPERM;
-	hd_guard_lock(&sem->guard);
-	w = hd_waitq_claim(&sem->wait);
-	if (w) {
-		err = 0;
-		if (!sem->wait.head)
-			atomic_store_explicit(hd_word(&sem->word), 0, memory_order_relaxed);
-	} else {
-		err = post(sem);
-		if (err == -EAGAIN) {
-			/* all have given up; release: as in post() */
-			atomic_store_explicit(hd_word(&sem->word), 1, memory_order_release);
-			err = 0;
+	while ((err = post(sem)) == -EAGAIN) {
+		if (!hd_enter())
+			return -EPERM;
+		hd_guard_lock(&sem->guard);
+		if (atomic_load_explicit(hd_word(&sem->word), memory_order_relaxed) != WAITED) {
+			/* who waited has given up, or has been served */
+			hd_guard_unlock(&sem->guard);
+			hd_leave();
+			continue;
 		}
+		w = hd_waitq_claim(&sem->wait);
+		/* no w: all are about to give up, and are still here; release: as in post() */
+		if (!sem->wait.head)
+			atomic_store_explicit(hd_word(&sem->word), w ? 0 : 1,
+					      memory_order_release);
+		hd_guard_unlock(&sem->guard);
+		hd_finish_one(w, 0);
+		hd_leave();
+		return 0;
 	}
-	hd_guard_unlock(&sem->guard);
-	hd_finish_one(w, 0);
-	hd_leave();
 	return err;
 }

@@ -10,6 +10,11 @@
  * may use the guard, and need not fear that those he wakes free the object: they
  * are claimed under the guard and finished after it, and nothing of the object's
  * is touched then.
+ *
+ * Who comes for the guard and finds that the word says so no more (they have given
+ * up) lets go of it first, and does his part by the one atomic: were it done under
+ * the guard, somebody whom that satisfies could free the object before the guard
+ * is given back.
  */
 #ifndef HEDDLE_API_SYNC_H
 #define HEDDLE_API_SYNC_H

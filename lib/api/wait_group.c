@@ -12,11 +12,8 @@
 
 _Static_assert(HD_WAIT_GROUP_MAX == WAITED - 1, "all other bits are the count");
 
-/*
- * Count by n.  1: it would come to 0, somebody waits, and the caller has not said
- * that it may (under the guard).
- */
-static int count(struct hd_wait_group *wg, int n, bool end, uint32_t *before)
+/* Count by n.  1: it would come to 0, and somebody waits: under the guard, if at all. */
+static int count(struct hd_wait_group *wg, int n)
 {
 	uint32_t s = atomic_load_explicit(hd_word(&wg->word), memory_order_relaxed), to;
 
@@ -27,7 +24,7 @@ static int count(struct hd_wait_group *wg, int n, bool end, uint32_t *before)
 			return -EINVAL;
 		if (sum > HD_WAIT_GROUP_MAX)
 			return -EOVERFLOW;
-		if (!sum && s & WAITED && !end)
+		if (!sum && s & WAITED)
 			return 1;
 		to = sum ? (uint32_t)sum | (s & WAITED) : 0;
 		/*
@@ -37,29 +34,41 @@ static int count(struct hd_wait_group *wg, int n, bool end, uint32_t *before)
 	} while (!atomic_compare_exchange_weak_explicit(hd_word(&wg->word), &s, to,
 							memory_order_acq_rel,
 							memory_order_relaxed));
-	*before = s;
 	return 0;
+}
+
+/* Under the guard, with WAITED set, which then stays: to 0, if that is where n leads. */
+static bool end(struct hd_wait_group *wg, int n)
+{
+	uint32_t s = WAITED | (uint32_t)-n;
+
+	/* both orders: as in count() */
+	return atomic_compare_exchange_strong_explicit(hd_word(&wg->word), &s, 0,
+						       memory_order_acq_rel,
+						       memory_order_relaxed);
 }
 
 int hd_wait_group_add(struct hd_wait_group *wg, int n)
 {
 	struct hd_waiter *w = NULL;
-	uint32_t s;
-	int err = count(wg, n, false, &s);
+	bool ended = false;
+	int err;
 
-	if (err <= 0)
-		return err;
-	if (!hd_enter())
-		return -EPERM;
-	hd_guard_lock(&wg->guard);
-	err = count(wg, n, true, &s);
-	/* a WAITED that is gone went with the count: those that wait wait for this end */
-	if (!err && s & WAITED && (s & ~WAITED) + (uint32_t)n == 0)
-		w = hd_claim_all(&wg->wait);
-	hd_guard_unlock(&wg->guard);
-	hd_finish_all(w, 0);
-	hd_leave();
-	return err;
+	while (!ended && (err = count(wg, n))) {
+		if (err < 0)
+			return err;
+		if (!hd_enter())
+			return -EPERM;
+		hd_guard_lock(&wg->guard);
+		/* if not, they have given up, or others have counted meanwhile: again */
+		ended = end(wg, n);
+		if (ended)
+			w = hd_claim_all(&wg->wait);
+		hd_guard_unlock(&wg->guard);
+		hd_finish_all(w, 0);
+		hd_leave();
+	}
+	return 0;
 }
 
 int hd_wait_group_done(struct hd_wait_group *wg)
