@@ -25,7 +25,7 @@ static struct hd_waiter *go_on(struct hd_barrier *b)
 
 int hd_barrier_wait_until(struct hd_barrier *b, uint64_t deadline)
 {
-	struct hd_waiter w, *others;
+	struct hd_waiter *others;
 	uint32_t round;
 	int err;
 
@@ -42,10 +42,7 @@ int hd_barrier_wait_until(struct hd_barrier *b, uint64_t deadline)
 		goto out;
 	}
 	round = b->round;
-	hd_waiter_init(&w, NULL);
-	hd_waitq_push(&b->wait, &w);
-	hd_guard_unlock(&b->guard);
-	err = hd_waiter_wait(&w, &b->guard, &b->wait, deadline, HD_WHY_BARRIER, b);
+	err = hd_wait_in(&b->wait, &b->guard, deadline, HD_WHY_BARRIER, b);
 	if (!err)
 		goto out;
 	hd_guard_lock(&b->guard);

@@ -19,7 +19,6 @@ static bool take(struct hd_mutex *m, uint32_t *seen)
 /* Take it, or queue up; hd_mutex_unlock then hands it over.  Inside the runtime. */
 static int lock_slow(struct hd_mutex *m, uint64_t deadline)
 {
-	struct hd_waiter w;
 	uint32_t s;
 	int err;
 
@@ -35,10 +34,7 @@ static int lock_slow(struct hd_mutex *m, uint64_t deadline)
 		 !atomic_compare_exchange_strong_explicit(hd_word(&m->word), &s, WAITED,
 							  memory_order_relaxed,
 							  memory_order_relaxed));
-	hd_waiter_init(&w, NULL);
-	hd_waitq_push(&m->wait, &w);
-	hd_guard_unlock(&m->guard);
-	err = hd_waiter_wait(&w, &m->guard, &m->wait, deadline, HD_WHY_MUTEX, m);
+	err = hd_wait_in(&m->wait, &m->guard, deadline, HD_WHY_MUTEX, m);
 	if (!err)
 		return 0;
 	hd_guard_lock(&m->guard);

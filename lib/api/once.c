@@ -78,7 +78,6 @@ static bool running_it(struct hd_once *o)
 /* YOUR_TURN, or 0 once somebody else has done it.  Inside the runtime. */
 static int wait_turn(struct hd_once *o)
 {
-	struct hd_waiter w;
 	int res = YOUR_TURN;
 
 	hd_guard_lock(&o->guard);
@@ -91,10 +90,7 @@ static int wait_turn(struct hd_once *o)
 		res = 0;
 		break;
 	default:
-		hd_waiter_init(&w, NULL);
-		hd_waitq_push(&o->wait, &w);
-		hd_guard_unlock(&o->guard);
-		return hd_waiter_wait(&w, &o->guard, &o->wait, UINT64_MAX, HD_WHY_ONCE, o);
+		return hd_wait_in(&o->wait, &o->guard, UINT64_MAX, HD_WHY_ONCE, o);
 	}
 	hd_guard_unlock(&o->guard);
 	return res;

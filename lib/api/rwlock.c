@@ -54,7 +54,7 @@ static struct hd_waiter *turn(struct hd_rwlock *l, uint32_t s, bool readers_firs
 static int lock_slow(struct hd_rwlock *l, bool write, uint64_t deadline)
 {
 	struct hd_waitq *q = write ? &l->writers : &l->readers;
-	struct hd_waiter w, *next;
+	struct hd_waiter *next;
 	uint32_t s;
 	int err = 0;
 
@@ -68,11 +68,7 @@ static int lock_slow(struct hd_rwlock *l, bool write, uint64_t deadline)
 		else
 			s = write ? WRITER : s + 1;
 	} else {
-		hd_waiter_init(&w, NULL);
-		hd_waitq_push(q, &w);
-		hd_guard_unlock(&l->guard);
-		err = hd_waiter_wait(&w, &l->guard, q, deadline,
-				     write ? HD_WHY_WRLOCK : HD_WHY_RDLOCK, l);
+		err = hd_wait_in(q, &l->guard, deadline, write ? HD_WHY_WRLOCK : HD_WHY_RDLOCK, l);
 		if (!err)
 			goto out;
 		/* readers may have waited for nobody but us */

@@ -52,7 +52,6 @@ static bool must_wait(struct hd_sem *sem)
 
 int hd_sem_wait_until(struct hd_sem *sem, uint64_t deadline)
 {
-	struct hd_waiter w;
 	int err = 0;
 
 	if (!hd_sem_trywait(sem))
@@ -62,10 +61,7 @@ int hd_sem_wait_until(struct hd_sem *sem, uint64_t deadline)
 	hd_guard_lock(&sem->guard);
 	if (!must_wait(sem))
 		goto unlock;
-	hd_waiter_init(&w, NULL);
-	hd_waitq_push(&sem->wait, &w);
-	hd_guard_unlock(&sem->guard);
-	err = hd_waiter_wait(&w, &sem->guard, &sem->wait, deadline, HD_WHY_SEM, sem);
+	err = hd_wait_in(&sem->wait, &sem->guard, deadline, HD_WHY_SEM, sem);
 	if (!err)
 		goto out;
 	hd_guard_lock(&sem->guard);

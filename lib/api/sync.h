@@ -46,6 +46,18 @@ static inline struct hd_waiter *hd_claim_all(struct hd_waitq *q)
 	return first;
 }
 
+/* Under the guard, which is released: wait in q; what hd_waiter_wait says. */
+static inline int hd_wait_in(struct hd_waitq *q, uint32_t *guard, uint64_t deadline,
+			     enum hd_why why, const void *what)
+{
+	struct hd_waiter w;
+
+	hd_waiter_init(&w, NULL);
+	hd_waitq_push(q, &w);
+	hd_guard_unlock(guard);
+	return hd_waiter_wait(&w, guard, q, deadline, why, what);
+}
+
 /* Without the guard: w, claimed, or NULL, has its result. */
 static inline void hd_finish_one(struct hd_waiter *w, int res)
 {

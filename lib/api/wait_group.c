@@ -94,7 +94,6 @@ static bool must_wait(struct hd_wait_group *wg)
 
 int hd_wait_group_wait_until(struct hd_wait_group *wg, uint64_t deadline)
 {
-	struct hd_waiter w;
 	int err = 0;
 
 	/* acquire: pairs with the release of each count */
@@ -105,10 +104,7 @@ int hd_wait_group_wait_until(struct hd_wait_group *wg, uint64_t deadline)
 	hd_guard_lock(&wg->guard);
 	if (!must_wait(wg))
 		goto unlock;
-	hd_waiter_init(&w, NULL);
-	hd_waitq_push(&wg->wait, &w);
-	hd_guard_unlock(&wg->guard);
-	err = hd_waiter_wait(&w, &wg->guard, &wg->wait, deadline, HD_WHY_WAIT_GROUP, wg);
+	err = hd_wait_in(&wg->wait, &wg->guard, deadline, HD_WHY_WAIT_GROUP, wg);
 	if (!err)
 		goto out;
 	hd_guard_lock(&wg->guard);

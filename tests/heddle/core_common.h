@@ -187,6 +187,22 @@ static inline bool emulated(void)
 	return getenv("HEDDLE_EMULATED");
 }
 
+/* Something else happens first, now and then: for fibers that are to meet in any order. */
+static inline void jitter(uint32_t *seed)
+{
+	switch (rnd(seed) % 16) {
+	case 0:
+		hd_yield();
+		break;
+	case 1:
+		burn(rnd(seed) % 20 * US);
+		break;
+	case 2:
+		hd_sleep(rnd(seed) % 40 * US);
+		break;
+	}
+}
+
 /* For a test whose forked child, of a process with several threads, starts some itself. */
 #ifdef __SANITIZE_THREAD__
 #define NEED_THREADS_AFTER_FORK() \

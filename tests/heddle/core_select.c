@@ -35,21 +35,6 @@ static struct hd_chan *make(size_t capacity)
 	return c;
 }
 
-static void jitter(uint32_t *seed)
-{
-	switch (rnd(seed) % 16) {
-	case 0:
-		hd_yield();
-		break;
-	case 1:
-		burn(rnd(seed) % 20 * US);
-		break;
-	case 2:
-		hd_sleep(rnd(seed) % 40 * US);
-		break;
-	}
-}
-
 /* With a main fiber that has a thread of its own, too. */
 #define RUN(main) do {								\
 	EXPECT_EQ(0, run_opt(main, NULL, variant->procs, 0));			\

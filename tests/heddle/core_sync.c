@@ -8,21 +8,6 @@
 
 PROCS_VARIANTS(sync)
 
-static void jitter(uint32_t *seed)
-{
-	switch (rnd(seed) % 16) {
-	case 0:
-		hd_yield();
-		break;
-	case 1:
-		burn(rnd(seed) % 20 * US);
-		break;
-	case 2:
-		hd_sleep(rnd(seed) % 40 * US);
-		break;
-	}
-}
-
 /* ---- mutex ---------------------------------------------------------------- */
 
 static struct hd_mutex mutex;

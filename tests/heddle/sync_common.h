@@ -9,21 +9,6 @@
 #define GO(f, fn, arg)	EXPECT_EQ(0, hd_go(f, fn, arg))
 #define JOIN(f)		EXPECT_EQ(0, hd_join(f, NULL))
 
-static inline void jitter(uint32_t *seed)
-{
-	switch (rnd(seed) % 16) {
-	case 0:
-		hd_yield();
-		break;
-	case 1:
-		burn(rnd(seed) % 20 * US);
-		break;
-	case 2:
-		hd_sleep(rnd(seed) % 40 * US);
-		break;
-	}
-}
-
 /* Somebody else's business, looked at without its guard: TSan is not to mind. */
 __attribute__((noinline, no_sanitize_thread))
 static struct hd_waiter *last_in(struct hd_waitq *q)
