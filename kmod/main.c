@@ -48,6 +48,7 @@ static int hd_open(struct inode *inode, struct file *file)
 
 void hd_ctx_put(struct hd_ctx *ctx)
 {
+	might_sleep();
 	if (!refcount_dec_and_test(&ctx->refs))
 		return;
 	/* Calls hold the file and the file held us: nobody waits any more. */

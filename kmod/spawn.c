@@ -112,6 +112,7 @@ static void hd_spawn_strip(struct hd_spawn *s)
 
 static void hd_spawn_put(struct hd_spawn *s)
 {
+	might_sleep();	/* kvfree() */
 	if (!refcount_dec_and_test(&s->refs))
 		return;
 	hd_spawn_strip(s);

@@ -73,6 +73,16 @@ struct hd_request {
 	wait_queue_head_t wait;
 };
 
+/* Taken off the context under its lock, given up when that is free: this sleeps. */
+struct hd_gone {
+	struct list_head templates;
+	struct list_head requests;
+};
+
+#define HD_GONE(name) struct hd_gone name = {					\
+	LIST_HEAD_INIT(name.templates), LIST_HEAD_INIT(name.requests),		\
+}
+
 static void hd_bounds_get(struct hd_bounds *b)
 {
 	b->cred_id = hd_cred_id(current_cred());
@@ -81,6 +91,7 @@ static void hd_bounds_get(struct hd_bounds *b)
 
 static void hd_bounds_put(struct hd_bounds *b)
 {
+	might_sleep();
 	path_put(&b->root);
 }
 
@@ -124,8 +135,10 @@ static bool hd_may_serve(const struct hd_template *t, const struct hd_request *r
 	       hd_same_confinement(t->task, r->task);
 }
 
+/* Never under ctx->lock: whoever else holds @req may give it up at any moment. */
 static void hd_request_put(struct hd_request *req)
 {
+	might_sleep();
 	if (!refcount_dec_and_test(&req->refs))
 		return;
 	hd_bounds_put(&req->bounds);
@@ -170,16 +183,27 @@ void hd_templates_free(struct hd_ctx *ctx)
 	hd_requests_forget(&ctx->left);
 }
 
-static void hd_requests_fail(struct hd_ctx *ctx)
+static void hd_gone_free(struct hd_gone *gone)
+{
+	struct hd_template *t, *next;
+
+	list_for_each_entry_safe(t, next, &gone->templates, node)
+		hd_template_free(t);
+	hd_requests_forget(&gone->requests);
+}
+
+/*
+ * The list's references pass to @gone.  A requester waits for its answer without
+ * our lock, and may give up its own reference before we do.
+ */
+static void hd_requests_fail(struct hd_ctx *ctx, struct hd_gone *gone)
 {
 	struct hd_request *req, *next;
 
 	list_for_each_entry_safe(req, next, &ctx->requests, node) {
-		list_del_init(&req->node);
+		list_move(&req->node, &gone->requests);
 		req->result = -EOWNERDEAD;
 		hd_request_state(req, HD_DONE);
-		/* Not the last: a requester leaves a QUEUED request only by withdrawal. */
-		hd_request_put(req);
 	}
 	ctx->nr_requests = 0;
 }
@@ -188,37 +212,29 @@ static void hd_requests_fail(struct hd_ctx *ctx)
  * A template left, or is away: let the others look at what is queued; where
  * there are none, nobody will ever serve it.
  */
-static void hd_requests_pass_on(struct hd_ctx *ctx)
+static void hd_requests_pass_on(struct hd_ctx *ctx, struct hd_gone *gone)
 {
 	struct hd_template *t;
 
 	if (list_empty(&ctx->requests))
 		return;
 	if (list_empty(&ctx->templates))
-		hd_requests_fail(ctx);
+		hd_requests_fail(ctx, gone);
 	list_for_each_entry(t, &ctx->templates, node)
 		if (t->state == HD_IDLE)
 			hd_template_kick(t);
 }
 
-/* Templates that went away and died there.  Moved to @dead: freeing may sleep. */
-static void hd_templates_reap(struct hd_ctx *ctx, struct list_head *dead)
+/* Templates that went away and died there. */
+static void hd_templates_reap(struct hd_ctx *ctx, struct hd_gone *gone)
 {
 	struct hd_template *t, *next;
 
 	list_for_each_entry_safe(t, next, &ctx->templates, node)
 		if (t->state == HD_AWAY && (READ_ONCE(t->task->flags) & PF_EXITING))
-			list_move(&t->node, dead);
-	if (!list_empty(dead))
-		hd_requests_pass_on(ctx);
-}
-
-static void hd_templates_bury(struct list_head *dead)
-{
-	struct hd_template *t, *next;
-
-	list_for_each_entry_safe(t, next, dead, node)
-		hd_template_free(t);
+			list_move(&t->node, &gone->templates);
+	if (!list_empty(&gone->templates))
+		hd_requests_pass_on(ctx, gone);
 }
 
 /* ---- the template's side ---------------------------------------------- */
@@ -267,22 +283,20 @@ out:
 /* @err is why.  A RELEASE that came with a signal wins: it comes only once. */
 static int hd_template_leave(struct hd_ctx *ctx, struct hd_template *t, int err)
 {
-	bool gone;
+	HD_GONE(gone);
 
 	spin_lock(&ctx->lock);
 	if (t->released)
 		err = -ESHUTDOWN;
-	gone = t->released || fatal_signal_pending(current);
-	if (gone)
-		list_del(&t->node);
+	if (t->released || fatal_signal_pending(current))
+		list_move(&t->node, &gone.templates);
 	else
 		t->state = HD_AWAY;
 	ctx->parked--;
-	hd_requests_pass_on(ctx);
+	hd_requests_pass_on(ctx, &gone);
 	spin_unlock(&ctx->lock);
 	hd_page_add(ctx, templates_parked, -1);
-	if (gone)
-		hd_template_free(t);
+	hd_gone_free(&gone);
 	return err;
 }
 
@@ -381,6 +395,7 @@ long hd_ioctl_template(struct hd_ctx *ctx, void *arg, void __user *uarg)
 long hd_ioctl_release(struct hd_ctx *ctx, void *arg, void __user *uarg)
 {
 	struct hd_template *t;
+	HD_GONE(gone);
 
 	spin_lock(&ctx->lock);
 	ctx->released = true;
@@ -390,8 +405,9 @@ long hd_ioctl_release(struct hd_ctx *ctx, void *arg, void __user *uarg)
 		hd_template_kick(t);
 	}
 	/* One that is busy serves what it has taken; the rest has no server now. */
-	hd_requests_fail(ctx);
+	hd_requests_fail(ctx, &gone);
 	spin_unlock(&ctx->lock);
+	hd_gone_free(&gone);
 	return 0;
 }
 
@@ -420,11 +436,11 @@ struct task_struct *hd_template_task(struct hd_ctx *ctx)
 static int hd_request_submit(struct hd_ctx *ctx, struct hd_request *req)
 {
 	struct hd_template *t, *to = NULL;
-	LIST_HEAD(dead);
+	HD_GONE(gone);
 	int err = -ESRCH;
 
 	spin_lock(&ctx->lock);
-	hd_templates_reap(ctx, &dead);
+	hd_templates_reap(ctx, &gone);
 	list_for_each_entry(t, &ctx->templates, node) {
 		if (t->released)
 			continue;
@@ -446,7 +462,7 @@ static int hd_request_submit(struct hd_ctx *ctx, struct hd_request *req)
 			hd_template_kick(to);
 	}
 	spin_unlock(&ctx->lock);
-	hd_templates_bury(&dead);
+	hd_gone_free(&gone);
 	return err;
 }
 
@@ -460,9 +476,10 @@ static bool hd_request_withdraw(struct hd_ctx *ctx, struct hd_request *req)
 	if (queued) {
 		list_del_init(&req->node);
 		ctx->nr_requests--;
-		hd_request_put(req);	/* the list's; ours is left */
 	}
 	spin_unlock(&ctx->lock);
+	if (queued)
+		hd_request_put(req);	/* the list's; ours is left */
 	return queued;
 }
 
@@ -471,19 +488,19 @@ static bool hd_request_has_server(struct hd_ctx *ctx, struct hd_request *req, in
 				  unsigned int *arrivals)
 {
 	struct hd_template *t;
-	LIST_HEAD(dead);
+	HD_GONE(gone);
 	bool here;
 
 	spin_lock(&ctx->lock);
 	/* One that signals keep from staying is missed by every look, and yet serves. */
 	here = *arrivals != ctx->arrivals;
 	*arrivals = ctx->arrivals;
-	hd_templates_reap(ctx, &dead);
+	hd_templates_reap(ctx, &gone);
 	list_for_each_entry(t, &ctx->templates, node)
 		if (t->state != HD_AWAY && !t->released && hd_may_serve(t, req))
 			here = true;
 	spin_unlock(&ctx->lock);
-	hd_templates_bury(&dead);
+	hd_gone_free(&gone);
 	*away = here ? 0 : *away + 1;
 	return *away < HD_AWAY_LIMIT;
 }
