@@ -228,6 +228,28 @@ static bool hd_stat(const struct path *path, u64 *dev, u64 *ino)
 	return true;
 }
 
+/*
+ * What the leader of @task's group has; a leader that has ended shares with nobody.
+ * An exec by another thread frees the old leader, and the pointers to it in threads
+ * that it has ended stay: but while @task has a pid its leader has not been
+ * released, and what is released from then on is there until we leave RCU.
+ */
+static void hd_leader_files(struct task_struct *task, const void **fs, const void **files)
+{
+	struct task_struct *leader;
+
+	*fs = *files = NULL;
+	rcu_read_lock();
+	if (pid_alive(task)) {
+		leader = READ_ONCE(task->group_leader);
+		task_lock(leader);
+		*fs = leader->fs;
+		*files = leader->files;
+		task_unlock(leader);
+	}
+	rcu_read_unlock();
+}
+
 static void hd_state_files(struct hd_view *v, struct task_struct *task)
 {
 	struct heddle_state *st = &v->st;
@@ -254,11 +276,7 @@ static void hd_state_files(struct hd_view *v, struct task_struct *task)
 		path_put(&pwd);
 	}
 
-	/* A leader that has ended shares with nobody. */
-	task_lock(task->group_leader);
-	fs = task->group_leader->fs;
-	files = task->group_leader->files;
-	task_unlock(task->group_leader);
+	hd_leader_files(task, &fs, &files);
 	if (fs && v->fs) {
 		st->fs_private = fs != v->fs;
 		st->valid |= HD_BIT(FS);

@@ -6,6 +6,7 @@
  */
 #include "kmod_common.h"
 
+#include <dirent.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -505,6 +506,89 @@ TEST_F_TIMEOUT(state, threads_that_end, 120)
 	churning = 0;
 	pthread_join(thr, NULL);
 	TH_LOG("%d of %d were still there", seen, i);
+}
+
+/*
+ * A program that executes itself so many times, each time from a thread that is
+ * not the leader: that takes the leader's place, and the old leader is freed.
+ */
+#define EXECS	"HEDDLE_EXECS"
+
+static void *exec_self(void *arg)
+{
+	execl("/proc/self/exe", "kmod_state", (char *)NULL);
+	_exit(3);
+}
+
+static void *idle(void *arg)
+{
+	pause();
+	return NULL;
+}
+
+__attribute__((constructor))
+static void exec_again(void)
+{
+	const char *left = getenv(EXECS);
+	char n[16];
+	pthread_t thr;
+
+	if (!left)
+		return;
+	if (!atoi(left))
+		_exit(0);
+	snprintf(n, sizeof(n), "%d", atoi(left) - 1);
+	if (setenv(EXECS, n, 1) || pthread_create(&thr, NULL, idle, NULL) ||
+	    pthread_create(&thr, NULL, exec_self, NULL))
+		_exit(2);
+	for (;;)
+		pause();
+}
+
+/* The state of every thread of @pid; how many of them had one. */
+static int states_of(int fd, pid_t pid, struct __test_metadata *_metadata)
+{
+	struct heddle_state st;
+	struct dirent *d;
+	char path[64];
+	int seen = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	while (dir && (d = readdir(dir))) {
+		if (d->d_name[0] == '.')
+			continue;
+		if (!get_state(fd, atoi(d->d_name), &st))
+			seen++;
+		else
+			EXPECT_EQ(ESRCH, errno);
+	}
+	if (dir)
+		closedir(dir);
+	return seen;
+}
+
+TEST_F_TIMEOUT(state, leaders_that_are_replaced, 120)
+{
+	int status, seen = 0;
+	char n[16];
+	pid_t pid;
+
+	if (getuid())
+		SKIP(return, "needs root");
+	snprintf(n, sizeof(n), "%d", kmod_scaled(400));
+	pid = fork();
+	if (!pid) {
+		setenv(EXECS, n, 1);
+		exec_self(NULL);
+	}
+	ASSERT_LT(0, pid);
+	while (!waitpid(pid, &status, WNOHANG))
+		seen += states_of(self->fd, pid, _metadata);
+	EXPECT_EQ(0, status);
+	EXPECT_LT(0, seen);
+	TH_LOG("%d states read during %s execs", seen, n);
 }
 
 TEST_HARNESS_MAIN
