@@ -127,6 +127,8 @@ static int changed(void *arg)
 #define NEED_BLANKS() do {							\
 	int *tid_word_;								\
 										\
+	if (SANITIZED)								\
+		SKIP(return, "with sanitizers there are no blanks: needs a plain build"); \
 	if (prctl(PR_GET_TID_ADDRESS, &tid_word_))				\
 		SKIP(return, "no PR_GET_TID_ADDRESS, so no blanks: needs a kernel "	\
 		     "with CHECKPOINT_RESTORE, no emulator");			\

@@ -41,6 +41,7 @@ static void settle_in(void)
 	char v[VALUE];
 	int err;
 
+	start_sanitizers_thread();
 	changed.n = 1;
 	changed.tid[0] = tid();
 	strangers = other_threads(true);

@@ -452,7 +452,7 @@ static int shared_main(void *arg)
 	umask(0123);
 	EXPECT_EQ(0, hd_thread_state_check(names, sizeof(names)));
 	EXPECT_STREQ("", names);
-	/* TSan does not know that who sends a signal comes before its handler */
+	/* its signal may come to a thread inside TSan, which does not know of the handler */
 	err = SANITIZERS_THREADS ? 0 : hd_all_threads(set_slack, NULL);
 	EXPECT_EQ(0, err);
 	EXPECT_EQ(0, hd_thread_state_check(names, sizeof(names)));

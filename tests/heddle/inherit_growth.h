@@ -42,7 +42,7 @@ struct threads {
 };
 
 static struct threads changed;		/* may have the attribute; added to by one at a time */
-static struct threads strangers;	/* there before the runtime: an emulator's */
+static struct threads strangers;	/* there before the runtime: an emulator's, a sanitizer's */
 
 static bool is_in(const struct threads *l, pid_t t)
 {
