@@ -14,6 +14,7 @@
 #include "core/runtime.h"
 #include "core/sched.h"
 #include "core/template.h"
+#include "core/template_parts.h"
 #include "ground/device.h"
 #include "ground/segment.h"
 #include "ground/futex.h"
@@ -36,11 +37,6 @@ static struct {
 	struct hd_note drained;
 	pthread_t thread, kthread;
 	bool have_thread, have_kthread;
-	_Atomic pid_t tid;		/* whom to compare with */
-	_Atomic int error;		/* of the last start that failed */
-	struct heddle_state state;	/* as it saw itself; lock */
-	bool renew;			/* it is to look again; lock */
-	_Atomic uint32_t renewed;	/* futex: how often it has */
 	struct hd_note started;
 	struct hd_exec_hold *hold;	/* its thread's: of the exec lock */
 	_Atomic bool parked;		/* the kernel's template serves */
@@ -51,7 +47,6 @@ static struct {
 	struct hd_machine *self, *kself; /* for the status segment only */
 } tmpl;
 
-_Atomic uint32_t hd_template_phase;
 static __thread bool system_thread;
 
 bool hd_is_system_thread(void)
@@ -72,69 +67,6 @@ bool hd_template_lost(void)
 bool hd_template_in_module(void)
 {
 	return atomic_load_explicit(&tmpl.parked, memory_order_acquire);
-}
-
-/*
- * The template's state now, from outside; of what only a thread itself can say,
- * what it said of itself when it started.
- */
-static int template_state(struct heddle_state *st)
-{
-	struct heddle_state own;
-	const uint64_t only = (1ull << HEDDLE_ATTR_SECUREBITS | 1ull << HEDDLE_ATTR_MEMPOLICY |
-			       1ull << HEDDLE_ATTR_KEYRINGS | 1ull << HEDDLE_ATTR_PDEATHSIG |
-			       1ull << HEDDLE_ATTR_TRAPS);
-	int err = hd_state_read(0, atomic_load(&tmpl.tid), st);
-
-	if (err)
-		return err;
-	hd_lock(&tmpl.lock);
-	own = tmpl.state;
-	hd_unlock(&tmpl.lock);
-	/* its other attributes may change with its process: a chdir by anybody is one for all */
-	st->securebits = own.securebits;
-	st->mempolicy = own.mempolicy;
-	st->session_keyring = own.session_keyring;
-	st->thread_keyring = own.thread_keyring;
-	st->pdeathsig = own.pdeathsig;
-	st->traps = own.traps;
-	st->valid |= own.valid & only;
-	return 0;
-}
-
-int hd_template_differs(uint64_t *attrs)
-{
-	pid_t self = (pid_t)syscall(SYS_gettid);
-	struct heddle_state a, b;
-	int fd = hd_device_fd(), err;
-
-	if (hd_device_features() & HEDDLE_FEAT_STATE &&
-	    !hd_state_read_module(fd, self, &a) &&
-	    !hd_state_read_module(fd, atomic_load(&tmpl.tid), &b)) {
-		hd_machine_expect(&b);
-		*attrs = hd_state_diff(&a, &b);
-		return 0;
-	}
-	err = hd_state_read(0, self, &a);
-	if (!err)
-		err = template_state(&b);
-	hd_machine_expect(&b);
-	*attrs = err ? 0 : hd_state_diff(&a, &b);
-	return err;
-}
-
-int hd_template_inherited(uint64_t *attrs)
-{
-	int err = hd_template_differs(attrs);
-
-	/*
-	 * A death signal is not inherited; and mask and registers are the child's own
-	 * from its first step (renew_state, enter_system): a fiber may have changed
-	 * them for a moment.
-	 */
-	*attrs &= ~(1ull << HEDDLE_ATTR_PDEATHSIG | 1ull << HEDDLE_ATTR_SIGMASK |
-		    1ull << HEDDLE_ATTR_FPU | 1ull << HEDDLE_ATTR_PKRU);
-	return err;
 }
 
 /* No thread for m. */
@@ -164,6 +96,13 @@ void hd_template_request(struct hd_machine *m)
 	hd_unlock(&tmpl.lock);
 	if (lost)
 		refuse(m);
+}
+
+void hd_template_poke(void)
+{
+	hd_lock(&tmpl.lock);
+	hd_note_wake(&tmpl.note);
+	hd_unlock(&tmpl.lock);
 }
 
 void hd_template_served(int err)
@@ -226,11 +165,7 @@ static bool join(struct hd_machine *m, bool wait)
 	return ended;
 }
 
-/*
- * Join those that have ended; a destructor may keep one for as long as it
- * likes, and is not waited for unless all is over.
- */
-static void reap(bool all)
+void hd_template_join(bool all)
 {
 	struct hd_machine *list, *m;
 
@@ -328,33 +263,6 @@ static void enter_system(const char *name, struct hd_machine *m)
 	hd_machine_set_state(m, HD_MS_IDLE);
 }
 
-static void look_at_self(void)
-{
-	struct heddle_state st;
-
-	if (hd_state_read(0, (pid_t)syscall(SYS_gettid), &st))
-		st.valid = 0;
-	hd_lock(&tmpl.lock);
-	tmpl.state = st;
-	hd_unlock(&tmpl.lock);
-	atomic_fetch_add(&tmpl.renewed, 1);
-	hd_futex_wake(&tmpl.renewed, INT_MAX);
-}
-
-void hd_template_renew_state(void)
-{
-	uint32_t n = atomic_load(&tmpl.renewed);
-
-	hd_lock(&tmpl.lock);
-	tmpl.renew = true;
-	hd_note_wake(&tmpl.note);
-	hd_unlock(&tmpl.lock);
-	if (!hd_template_ready())
-		hd_monitor_wake();
-	while (atomic_load(&tmpl.renewed) == n)
-		hd_futex_wait(&tmpl.renewed, n, 0);
-}
-
 static void start_in_module(void);
 
 /*
@@ -411,13 +319,12 @@ static void *template_main(void *unused)
 {
 	(void)unused;
 	enter_system("hd-template", tmpl.self);
-	look_at_self();
+	hd_template_look_at_self();
 	tmpl.hold = hd_exec_hold();
-	atomic_store(&tmpl.tid, (pid_t)syscall(SYS_gettid));
 	hd_note_wake(&tmpl.started);
 	for (;;) {
 		struct hd_machine *m;
-		bool stop, drain, renew, missed;
+		bool stop, drain, missed;
 
 		hd_lock(&tmpl.lock);
 		/* one that was here before us may have left some */
@@ -428,13 +335,10 @@ static void *template_main(void *unused)
 		stop = tmpl.stop;
 		drain = tmpl.drain && !tmpl.requests;
 		tmpl.drain &= !drain;
-		renew = tmpl.renew;
-		tmpl.renew = false;
 		missed = tmpl.missed;
 		tmpl.missed = false;
 		hd_unlock(&tmpl.lock);
-		if (renew)
-			look_at_self();
+		hd_template_look_again();
 		while ((m = tmpl.taken)) {
 			tmpl.taken = m->link;
 			tmpl.serving = m;
@@ -443,7 +347,7 @@ static void *template_main(void *unused)
 		}
 		if (drain)
 			hd_note_wake(&tmpl.drained);
-		reap(stop);
+		hd_template_join(stop);
 		if (stop)
 			return NULL;
 		if (missed)	/* after those who wait have been served */
@@ -507,7 +411,7 @@ static void give_up(void)
 	bool drain;
 
 	dprintf(2, "heddle: hd-template (tid %d) has been ended while it made a thread, and not by "
-		"heddle (%s): it makes no more\n", tmpl.tid, prctl(PR_GET_SECCOMP) == 2 ?
+		"heddle (%s): it makes no more\n", hd_template_tid(), prctl(PR_GET_SECCOMP) == 2 ?
 		"see the process's seccomp filter" : "by a debugger?");
 	hd_lock(&tmpl.lock);
 	tmpl.lost = true;
@@ -527,6 +431,7 @@ static void give_up(void)
 	tmpl.taken = tmpl.serving = NULL;
 	if (drain)
 		hd_note_wake(&tmpl.drained);
+	hd_template_stand_in();
 }
 
 void hd_template_mend(void)
@@ -542,7 +447,7 @@ void hd_template_mend(void)
 	bury(tmpl.thread, tmpl.self);
 	tmpl.have_thread = !start(&tmpl.thread, template_main, tmpl.self);
 	if (hd_rt.status)
-		hd_rt.status->template_tid = tmpl.have_thread ? tmpl.tid : 0;
+		hd_rt.status->template_tid = tmpl.have_thread ? hd_template_tid() : 0;
 }
 
 static void make_blanks(void)
@@ -557,8 +462,7 @@ static void make_blanks(void)
 	}
 }
 
-/* On the calling thread.  What was made by an attempt that failed serves the next one. */
-static int start_threads(void)
+int hd_template_launch(void)
 {
 	int err;
 
@@ -571,7 +475,7 @@ static int start_threads(void)
 		return err;
 	tmpl.have_thread = true;
 	if (hd_rt.status)
-		__atomic_store_n(&hd_rt.status->template_tid, atomic_load(&tmpl.tid),
+		__atomic_store_n(&hd_rt.status->template_tid, hd_template_tid(),
 				 __ATOMIC_RELAXED);
 	if (hd_device_features() & HEDDLE_FEAT_CLONE) {
 		tmpl.kself = hd_machine_alloc(HD_ROLE_KTEMPLATE);
@@ -582,130 +486,6 @@ static int start_threads(void)
 	return 0;
 }
 
-/* ---- the lazy start ----------------------------------------------------- */
-
-/*
- * "There is a template" must not be separable from its being so.  A locker that said
- * so and then lost its processor to a world stop would leave a second one locked, with
- * a processor in requests that nobody serves; the stop would wait for that processor,
- * and the first locker for the stop's end.  The same if the second one waits for the
- * first with its processor in hand.  Hence:
- *
- *  - between NONE -> STARTING and the end of the start its thread stays inside the
- *    runtime: its processor is not to be taken, and a world stop waits for it;
- *  - others who need a template wait for the outcome, inside as well, and on a
- *    failure try themselves.  So no thread is locked before the template runs;
- *  - nothing that happens here needs a processor: not the new threads, not the
- *    monitor, if it is asked.
- *
- * tests/model/template.pml; core_lazy with the first point taken out.
- */
-
-static void conclude(int err)
-{
-	atomic_store(&tmpl.error, err);
-	/* release: pairs with hd_template_ready; whoever sees NONE sees the error */
-	atomic_store(&hd_template_phase, err ? HD_TEMPLATE_NONE : HD_TEMPLATE_UP);
-	hd_futex_wake(&hd_template_phase, INT_MAX);
-}
-
-/* One of ours, and as it was at hd_run: a child of the caller is a good template. */
-static bool caller_is_clean(void)
-{
-	const struct hd_machine *self = hd_this_machine();
-	uint64_t attrs;
-
-	if (__builtin_expect(hd_debug_plant_clone, 0))
-		return true;
-	return self && !self->is_extra && !self->locked && !self->dirty &&
-	       !hd_template_inherited(&attrs) && !attrs;
-}
-
-/* By who has set STARTING. */
-static void start_or_order(void)
-{
-	/* what must not happen, for a test of it: its processor can be taken */
-	if (__builtin_expect(hd_debug_plant_start_race, 0) && hd_this_machine()) {
-		hd_leave();
-		usleep(1000);
-		hd_enter();
-	}
-	if (caller_is_clean()) {
-		conclude(start_threads());
-		return;
-	}
-	atomic_store(&hd_template_phase, HD_TEMPLATE_ORDERED);
-	hd_monitor_wake();
-}
-
-int hd_template_start(void)
-{
-	bool tried = false;
-
-	/* creation takes it, shared, and that may have to wait for the caller */
-	if (hd_exec_held())
-		return -EDEADLK;
-	for (;;) {
-		uint32_t phase = atomic_load(&hd_template_phase);
-
-		if (phase == HD_TEMPLATE_UP)
-			return 0;
-		if (phase != HD_TEMPLATE_NONE) {
-			hd_futex_wait(&hd_template_phase, phase, 0);
-			continue;
-		}
-		if (tried)
-			return atomic_load(&tmpl.error);
-		if (!atomic_compare_exchange_strong(&hd_template_phase, &phase,
-						    HD_TEMPLATE_STARTING))
-			continue;
-		tried = true;
-		start_or_order();
-	}
-}
-
-void hd_template_stand_in(void)
-{
-	if (hd_template_ready())
-		return;
-	look_at_self();
-	atomic_store(&tmpl.tid, (pid_t)syscall(SYS_gettid));
-	if (hd_rt.status)
-		hd_rt.status->template_tid = atomic_load(&tmpl.tid);
-}
-
-bool hd_template_ordered(void)
-{
-	uint32_t phase = atomic_load(&hd_template_phase);
-	bool renew;
-
-	if (phase == HD_TEMPLATE_UP)
-		return false;
-	hd_lock(&tmpl.lock);
-	renew = tmpl.renew;
-	hd_unlock(&tmpl.lock);
-	return renew || phase == HD_TEMPLATE_ORDERED;
-}
-
-void hd_template_by_monitor(void)
-{
-	uint32_t phase = atomic_load(&hd_template_phase);
-	bool renew;
-
-	if (phase == HD_TEMPLATE_UP)
-		return;
-	hd_lock(&tmpl.lock);
-	renew = tmpl.renew;
-	tmpl.renew = false;
-	hd_unlock(&tmpl.lock);
-	if (renew)
-		look_at_self();
-	reap(false);
-	/* who has ordered counts as active, and waits */
-	if (phase == HD_TEMPLATE_ORDERED)
-		conclude(start_threads());
-}
-
 /* ---- start and end ------------------------------------------------------ */
 
 int hd_template_init(bool lazily)
@@ -713,14 +493,15 @@ int hd_template_init(bool lazily)
 	int err;
 
 	memset(&tmpl, 0, sizeof(tmpl));
+	hd_template_state_init();
 	atomic_store(&hd_template_phase, HD_TEMPLATE_NONE);
 	pthread_attr_init(&tmpl.attr);
 	pthread_attr_setstacksize(&tmpl.attr, MACHINE_STACK + (size_t)PTHREAD_STACK_MIN);
 	if (lazily)
 		return 0;
-	err = start_threads();
+	err = hd_template_launch();
 	if (!err)
-		conclude(0);
+		hd_template_conclude(0);
 	return err;
 }
 
@@ -734,7 +515,7 @@ void hd_template_stop(void)
 		hd_unlock(&tmpl.lock);
 		pthread_join(tmpl.thread, NULL);
 	} else if (!tmpl.have_thread) {
-		reap(true);
+		hd_template_join(true);
 	}
 	if (tmpl.have_kthread) {
 		ioctl(hd_device_fd(), HEDDLE_IOC_RELEASE);

@@ -53,8 +53,8 @@ static inline int hd_template_need(void)
 }
 
 /*
- * The monitor is clean as long as it lives.  While there is no template its state is
- * the one to compare with (stand_in, when it starts), and it does what is ordered:
+ * The monitor is clean as long as it lives.  While there is no template, or none any
+ * more, its state is the one to compare with (stand_in), and it does what is ordered:
  * starts the template, for a creator that is not clean, and joins threads.
  */
 void hd_template_stand_in(void);

@@ -23,7 +23,10 @@ struct shared {
 	volatile bool filter;			/* install one */
 	volatile bool no_clones;		/* ... that kills who clones */
 	volatile bool exec;			/* try one that fails */
+	volatile bool locked;			/* a thread from before that has */
 	volatile int exec_said;
+	volatile int all_said;			/* of a change for all threads, after that */
+	char dirt[64];				/* of a thread that is clean */
 	volatile bool pause, paused;
 	volatile long asked, served, forks, bad;
 	volatile long by_module, by_template;	/* threads made */
@@ -88,6 +91,26 @@ static void *late_exec(void *arg)
 	return NULL;
 }
 
+static int no_change(void *arg)
+{
+	return 0;
+}
+
+/* The same, of the runtime's: what asks the template for something. */
+static void *late_change(void *arg)
+{
+	int err = hd_lock_thread();
+
+	s->locked = true;
+	hd_block_begin();
+	while (!s->exec_said)
+		usleep(1000);
+	hd_block_end();
+	err = err ?: hd_thread_state_check(s->dirt, sizeof(s->dirt));
+	s->all_said = err ?: hd_all_threads(no_change, NULL) ?: 1;
+	return NULL;
+}
+
 static int subject_main(void *arg)
 {
 	struct hd_stats st = { .size = sizeof(st) };
@@ -101,8 +124,12 @@ static int subject_main(void *arg)
 		if (s->filter) {
 			pthread_t t;
 
-			if (s->no_clones)
+			if (s->no_clones) {
 				err |= pthread_create(&t, NULL, late_exec, NULL);
+				err |= hd_go(NULL, late_change, NULL);
+				while (!s->locked)
+					hd_sleep(MS);
+			}
 			err |= filter_all();
 			s->filter = false;
 		}
@@ -621,6 +648,11 @@ TEST_F_TIMEOUT(survive, a_filter_kills_who_clones, 120)
 	for (int i = 0; i < PATIENCE_MS && !s->exec_said; i++)
 		rest_ms(1);
 	EXPECT_EQ(-ENOENT, s->exec_said);
+	/* the monitor is the measure now, and answers for it */
+	for (int i = 0; i < PATIENCE_MS && !s->all_said; i++)
+		rest_ms(1);
+	EXPECT_EQ(1, s->all_said);
+	EXPECT_STREQ("", s->dirt);
 	/* it has no threads to go on with: the fixture ends it */
 }
 

@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 /*
  * The lazy start of the template, and the list of requests it serves:
- * lib/core/template.c, with what lib/core/world.c and machine.c do to processors.
+ * lib/core/template_lazy.c, with what lib/core/world.c and machine.c do to processors.
  *
  * Two fibers, each on a machine with a processor of its own, take their first lock
  * at the same time, while a third thread stops the world again and again.  Each
