@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * Text files, read byte by byte through a small buffer: no allocation, and a file
+ * of any length.
+ */
+#ifndef HEDDLE_READER_H
+#define HEDDLE_READER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct hd_reader {
+	int fd;
+	int error;		/* errno, once a read failed */
+	bool end;
+	size_t pos, len;
+	char buf[1024];
+};
+
+/* openat with O_CLOEXEC, whatever signals come; -1 and errno. */
+int hd_open_retry(int dir, const char *name, int flags);
+
+/* -errno.  The file is the caller's to close (r->fd). */
+int hd_reader_open(struct hd_reader *r, int dir, const char *name);
+
+/* The next byte without taking it; -1 at the end. */
+int hd_reader_peek(struct hd_reader *r);
+int hd_reader_next(struct hd_reader *r);
+
+/* Take the rest of the line; false at the end of the file. */
+bool hd_reader_skip_line(struct hd_reader *r);
+
+/*
+ * Take a word up to one of the stops or the end of the line, neither of which
+ * is taken.  False if it does not fit or is empty.
+ */
+bool hd_reader_word(struct hd_reader *r, const char *stops, char *buf, size_t size);
+
+/* Skip blanks and take a number; false if the line has none here. */
+bool hd_reader_number(struct hd_reader *r, unsigned int base, uint64_t *value);
+
+#endif
