@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,10 @@
 
 #include "api/spawn.h"
 
-#define KNOWN_FLAGS	(HD_SPAWN_CLOSE_FDS | HD_SPAWN_SETSID | HD_SPAWN_PGROUP | \
-			 HD_SPAWN_SIGMASK | HD_SPAWN_SIGDEFAULT | HD_SPAWN_UMASK | \
-			 HD_SPAWN_NICE | HD_SPAWN_SEARCH | HD_SPAWN_NO_MODULE)
+#define KNOWN_FLAGS	((HD_SPAWN_SUSPENDED << 1) - 1)
+/* Time namespaces are not for tasks that share memory, not even on their way to an exec. */
+#define KNOWN_NAMESPACES (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | \
+			  CLONE_NEWCGROUP | CLONE_NEWUSER | CLONE_NEWPID)
 
 /* ---- the request ---- */
 
@@ -44,33 +46,84 @@ static int copy_attr(struct hd_spawn_attr *to, const struct hd_spawn_attr *from)
 	return to->flags & ~KNOWN_FLAGS ? EINVAL : 0;
 }
 
-static int make_request(struct hd_spawn_req *req, const struct hd_spawn_attr *attr,
-			struct hd_spawn_error *err)
+/* What no kernel need be asked. */
+static int check_attr(const struct hd_spawn_attr *at, struct hd_spawn_error *err)
 {
-	struct hd_spawn_attr at;
-	int e = copy_attr(&at, attr);
+	if (at->namespaces & ~(unsigned int)KNOWN_NAMESPACES)
+		return hd_spawn_fail(err, EINVAL, HD_STEP_NAMESPACES, 0);
+	if ((at->uid_map || at->gid_map) && !(at->namespaces & CLONE_NEWUSER))
+		return hd_spawn_fail(err, EINVAL, HD_STEP_ID_MAP, at->uid_map ? 0 : 1);
+	/* The first process of a pid namespace is not stopped by signals from inside. */
+	if (at->flags & HD_SPAWN_SUSPENDED && at->namespaces & CLONE_NEWPID)
+		return hd_spawn_fail(err, EINVAL, HD_STEP_SUSPEND, 0);
+	if (at->flags & HD_SPAWN_GROUPS && at->n_groups && !at->groups)
+		return hd_spawn_fail(err, EINVAL, HD_STEP_GROUPS, 0);
+	/* To the kernel -1 is "no change". */
+	if (at->flags & HD_SPAWN_GID && at->gid == (gid_t)-1)
+		return hd_spawn_fail(err, EINVAL, HD_STEP_GID, 0);
+	if (at->flags & HD_SPAWN_UID && at->uid == (uid_t)-1)
+		return hd_spawn_fail(err, EINVAL, HD_STEP_UID, 0);
+	if (at->n_rlimits && !at->rlimits)
+		return hd_spawn_fail(err, EINVAL, HD_STEP_RLIMIT, 0);
+	return 0;
+}
+
+static bool only_in_user_space(const struct hd_spawn_req *req)
+{
+	const struct hd_spawn_attr *at = req->attr;
+
+	if (at->flags >= HD_SPAWN_SIGIGNORE || at->namespaces || at->n_rlimits ||
+	    at->affinity || at->seccomp)
+		return true;
+	for (unsigned int i = 0; i < req->n; i++)
+		if (req->actions[i].op > HD_SPAWN_FCHDIR)
+			return true;
+	return false;
+}
+
+static void take_attr(struct hd_spawn_req *req, const struct hd_spawn_attr *at)
+{
+	req->flags = at->flags;
+	/* What its flag does not ask for stays 0. */
+	if (at->flags & HD_SPAWN_PGROUP)
+		req->pgroup = at->pgroup;
+	if (at->flags & HD_SPAWN_UMASK)
+		req->umask = at->umask;
+	if (at->flags & HD_SPAWN_NICE)
+		req->nice = at->nice;
+	if (at->flags & HD_SPAWN_SIGMASK)
+		req->sigmask = kernel_sigset(&at->sigmask);
+	if (at->flags & HD_SPAWN_SIGDEFAULT)
+		req->sigdefault = kernel_sigset(&at->sigdefault);
+	if (at->flags & HD_SPAWN_SIGIGNORE)
+		req->sigignore = kernel_sigset(&at->sigignore);
+	if (at->flags & HD_SPAWN_OOM_SCORE_ADJ)
+		req->oom_len = (unsigned int)snprintf(req->oom, sizeof(req->oom), "%d",
+						      at->oom_score_adj);
+	req->uid_map_len = at->uid_map ? strlen(at->uid_map) : 0;
+	req->gid_map_len = at->gid_map ? strlen(at->gid_map) : 0;
+	req->user_only = only_in_user_space(req);
+}
+
+static int make_request(struct hd_spawn_req *req, struct hd_spawn_attr *at,
+			const struct hd_spawn_attr *attr, struct hd_spawn_error *err)
+{
+	int e = copy_attr(at, attr);
 
 	if (!e && (!req->path || !req->argv || (req->n && !req->actions)))
 		e = EINVAL;
 	if (e)
 		return hd_spawn_fail(err, e, HD_STEP_NONE, 0);
 	for (unsigned int i = 0; i < req->n; i++)
-		if (req->actions[i].op < HD_SPAWN_OPEN || req->actions[i].op > HD_SPAWN_FCHDIR)
+		if (req->actions[i].op < HD_SPAWN_OPEN || req->actions[i].op > HD_SPAWN_FOREGROUND)
 			return hd_spawn_fail(err, EINVAL, HD_STEP_ACTION, i);
+	e = check_attr(at, err);
+	if (e)
+		return e;
 	if (!req->envp)
 		req->envp = environ;
-	req->flags = at.flags;
-	/* What its flag does not ask for stays 0. */
-	if (at.flags & HD_SPAWN_PGROUP)
-		req->pgroup = at.pgroup;
-	if (at.flags & HD_SPAWN_UMASK)
-		req->umask = at.umask;
-	if (at.flags & HD_SPAWN_NICE)
-		req->nice = at.nice;
-	if (at.flags & HD_SPAWN_SIGMASK)
-		req->sigmask = kernel_sigset(&at.sigmask);
-	if (at.flags & HD_SPAWN_SIGDEFAULT)
-		req->sigdefault = kernel_sigset(&at.sigdefault);
+	req->attr = at;
+	take_attr(req, at);
 	return 0;
 }
 
@@ -179,11 +232,12 @@ int hd_spawn(struct hd_process *p, const char *path, char *const argv[], char *c
 	     const struct hd_spawn_attr *attr, struct hd_spawn_error *err)
 {
 	struct hd_spawn_req req = {
-		.path = path, .argv = argv, .envp = envp, .actions = actions, .n = n,
+		.name = path, .path = path, .argv = argv, .envp = envp, .actions = actions, .n = n,
 	};
+	struct hd_spawn_attr at;
 	struct hd_process proc = { .pid = -1, .pidfd = -1 };
-	struct hd_spawn_error e = { 0 };
-	int r = make_request(&req, attr, &e);
+	struct hd_spawn_error e = { .fd = -1 };
+	int r = make_request(&req, &at, attr, &e);
 
 	if (!r && req.flags & HD_SPAWN_SEARCH && !strchr(path, '/'))
 		r = start_searched(&req, &proc, &e);
@@ -192,34 +246,9 @@ int hd_spawn(struct hd_process *p, const char *path, char *const argv[], char *c
 	if (hd_count_spawn)
 		hd_count_spawn(!r);
 	*p = proc;
+	if (r)
+		hd_spawn_name_failure(&req, &at, &e);
 	if (err)
 		*err = e;
 	return r;
-}
-
-char *hd_spawn_strerror(const struct hd_spawn_error *err, char *buf, size_t len)
-{
-	static const char *const steps[] = {
-		[HD_STEP_NONE] = "request",
-		[HD_STEP_CLONE] = "clone",
-		[HD_STEP_SETSID] = "setsid",
-		[HD_STEP_PGROUP] = "process group",
-		[HD_STEP_SIGNALS] = "signals",
-		[HD_STEP_SCHED] = "nice",
-		[HD_STEP_EXEC] = "exec",
-	};
-	char text[64];
-	const char *why = strerror_r(err->error, text, sizeof(text));
-
-	if (err->step == HD_STEP_KILLED)
-		snprintf(buf, len, "killed before exec");
-	else if (err->step == HD_STEP_NONE && !err->error)
-		snprintf(buf, len, "%s", why);
-	else if (err->step == HD_STEP_ACTION)
-		snprintf(buf, len, "file action %u: %s", err->index, why);
-	else if (err->step < sizeof(steps) / sizeof(steps[0]))
-		snprintf(buf, len, "%s: %s", steps[err->step], why);
-	else
-		snprintf(buf, len, "step %u: %s", (unsigned int)err->step, why);
-	return buf;
 }

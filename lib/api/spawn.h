@@ -4,8 +4,12 @@
  * What the parts of hd_spawn share.
  *
  *  spawn.c		checks the request, searches PATH, chooses the path
+ *  spawn_error.c	what failed, as a sentence
  *  spawn_user.c	the parent's side of the user-space path
+ *  spawn_dumpable.c	what keeps that path's change of user from outliving it
  *  spawn_child.c	the child's side: runs in the parent's memory until its exec
+ *  spawn_files.c	its descriptors and file actions
+ *  spawn_attr.c	its attributes
  *  spawn_module.c	the same by the module
  *  wait.c		waiting, signalling, reaping
  */
@@ -20,8 +24,10 @@
 
 #include "spawn_clone.h"
 
-/* A checked request.  Attributes whose flag is not set are 0. */
+/* A checked request.  Of the first attributes those whose flag is not set are 0. */
 struct hd_spawn_req {
+	const struct hd_spawn_attr *attr; /* a copy, of this library's size */
+	const char *name;		/* what the caller calls it, for errors */
 	const char *path;
 	char *const *argv;
 	char *const *envp;
@@ -33,6 +39,12 @@ struct hd_spawn_req {
 	int nice;
 	uint64_t sigmask;		/* as the kernel has it: bit 0 is signal 1 */
 	uint64_t sigdefault;
+	uint64_t sigignore;
+	bool user_only;			/* the module does not know all of it */
+	/* Counted and written by the parent: the child calls nothing of libc. */
+	size_t uid_map_len, gid_map_len;
+	char oom[16];
+	unsigned int oom_len;
 };
 
 enum hd_child_state {
@@ -51,6 +63,9 @@ struct hd_child {
 	int pidfd;			/* number of the pidfd in the parent's table */
 	int report;			/* -1, or a socket: the parent does not see our stores */
 	int others_end;			/* of that socket, in the table we got a copy of */
+	int ruleset;			/* -1, or Landlock's, where no action finds it */
+	bool join_cgroup;		/* the clone could not do it */
+	int stop[2];			/* with SUSPENDED: a pipe whose end stops the program */
 	_Atomic unsigned int state;	/* enum hd_child_state */
 	struct hd_spawn_error err;
 };
@@ -87,11 +102,21 @@ void hd_spawn_discard(struct hd_process *p);
 static inline int hd_spawn_fail(struct hd_spawn_error *err, int error, enum hd_spawn_step step,
 				unsigned int index)
 {
-	err->error = error;
-	err->step = step;
-	err->index = index;
+	*err = (struct hd_spawn_error){
+		.error = error, .step = step, .index = index, .fd = -1,
+	};
 	return -error;
 }
+
+/* After a failure: the path or fd that its step was about. */
+void hd_spawn_name_failure(const struct hd_spawn_req *req, const struct hd_spawn_attr *at,
+			   struct hd_spawn_error *err);
+
+/* Does the child change what makes the kernel take "dumpable" from our memory? */
+bool hd_spawn_changes_creds(const struct hd_spawn_req *req);
+/* Around the life of a child in our memory that does. */
+void hd_dumpable_save(void);
+void hd_dumpable_restore(void);
 
 /* The runtime's counters, where one is linked in. */
 void hd_count_spawn(bool ok) __attribute__((weak));

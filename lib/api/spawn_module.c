@@ -238,7 +238,7 @@ int hd_spawn_module(const struct hd_spawn_req *req, struct hd_process *p,
 	struct waiter w = { 0 };
 	int r;
 
-	if ((hd_device_features() & need) != need || req->n > MAX_ACTIONS)
+	if (req->user_only || (hd_device_features() & need) != need || req->n > MAX_ACTIONS)
 		return HD_SPAWN_DECLINED;
 	convert_actions(actions, req->actions, req->n);
 

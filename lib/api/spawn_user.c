@@ -27,6 +27,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "api/spawn.h"
@@ -91,6 +92,12 @@ static void scratch_put(struct scratch *s)
 
 /* ---- the clone ---- */
 
+static void need_fd(unsigned int *below, int fd)
+{
+	if (fd >= 0 && (unsigned int)fd >= *below)
+		*below = (unsigned int)fd + 1;
+}
+
 /*
  * The fd table is shared and unshared below cut if the program gets no fd from
  * there on.  Every fd that an action reads must lie below; one that it only
@@ -101,6 +108,8 @@ static void plan_files(struct hd_child *c)
 	const struct hd_spawn_req *req = c->req;
 	unsigned int sources = 3, from = UINT_MAX;
 
+	need_fd(&sources, req->flags & HD_SPAWN_LANDLOCK ? req->attr->landlock : -1);
+	need_fd(&sources, req->flags & HD_SPAWN_CGROUP ? req->attr->cgroup : -1);
 	for (unsigned int i = 0; i < req->n; i++) {
 		const struct hd_spawn_action *a = &req->actions[i];
 		int fd = -1;
@@ -111,13 +120,20 @@ static void plan_files(struct hd_child *c)
 			fd = a->fd;
 		else if (a->op == HD_SPAWN_CLOSEFROM && (unsigned int)a->fd < from)
 			from = (unsigned int)a->fd;
-		if (fd >= 0 && (unsigned int)fd >= sources)
-			sources = (unsigned int)fd + 1;
+		else if (a->op >= HD_SPAWN_FCHROOT)
+			fd = a->fd;
+		need_fd(&sources, fd);
 	}
 	if (req->flags & HD_SPAWN_CLOSE_FDS)
 		from = 0;
 	c->shares_files = from != UINT_MAX;
 	c->cut = from > sources ? from : sources;
+}
+
+/* Those that only the clone gives: a task is in them from its start, or never. */
+static unsigned long namespaces(const struct hd_child *c)
+{
+	return c->req->attr->namespaces & (CLONE_NEWUSER | CLONE_NEWPID);
 }
 
 static long clone_flags(struct scratch *s, unsigned long flags, void (*fn)(void *))
@@ -220,9 +236,9 @@ static long clone_copied(struct scratch *s)
 	c->cut = INT_MAX;
 	/* Some know the flag and not the call, some the call and not the flag. */
 	if (!pid)
-		pid = clone_flags(s, CLONE_PIDFD | SIGCHLD, hd_spawn_child);
+		pid = clone_flags(s, CLONE_PIDFD | SIGCHLD | namespaces(c), hd_spawn_child);
 	if (pid == -EINVAL || pid == -ENOSYS)
-		pid = clone_flags(s, SIGCHLD, hd_spawn_child);
+		pid = clone_flags(s, SIGCHLD | namespaces(c), hd_spawn_child);
 	if (end[1] >= 0)
 		close(end[1]);
 	if (pid > 0) {
@@ -241,7 +257,7 @@ static long clone_old(struct scratch *s)
 {
 	if (!memory_is_shared(s))
 		return clone_copied(s);
-	return clone_flags(s, CLONE_VM | CLONE_VFORK | CLONE_PIDFD |
+	return clone_flags(s, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | namespaces(&s->child) |
 			   (s->child.shares_files ? CLONE_FILES : 0), hd_spawn_child);
 }
 
@@ -250,15 +266,21 @@ static long clone_new(struct scratch *s)
 	char *stack = (char *)scratch_base(s) + CHILD_GUARD;
 	struct clone_args args = {
 		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND |
-			 (s->child.shares_files ? CLONE_FILES : 0),
+			 namespaces(&s->child) | (s->child.shares_files ? CLONE_FILES : 0),
 		.pidfd = (uintptr_t)&s->child.pidfd,
 		.exit_signal = 0,	/* see has_execed */
 		.stack = (uintptr_t)stack,
 		.stack_size = (uintptr_t)s - (uintptr_t)stack,
 	};
+	size_t size = CLONE_ARGS_SIZE_VER0;
 
-	return hd_raw_clone(__NR_clone3, (long)&args, CLONE_ARGS_SIZE_VER0, 0, 0, 0,
-			    hd_spawn_child, &s->child);
+	if (s->child.req->flags & HD_SPAWN_CGROUP) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)(unsigned int)s->child.req->attr->cgroup;
+		size = CLONE_ARGS_SIZE_VER2;
+	}
+	return hd_raw_clone(__NR_clone3, (long)&args, (long)size, 0, 0, 0, hd_spawn_child,
+			    &s->child);
 }
 
 /* Returns, when the child has exec'd or is gone, its pid; or a negative errno. */
@@ -287,6 +309,7 @@ static long clone_child(struct scratch *s)
 			return new;
 	}
 	s->child.has_handlers = true;
+	s->child.join_cgroup = s->child.req->flags & HD_SPAWN_CGROUP;
 	pid = clone_masked(s, clone_old);
 	/* EINVAL may be for this thread's time namespace: no reason for others to go slowly */
 	if (pid > 0 && new != -EINVAL)
@@ -337,16 +360,71 @@ static int outcome(struct hd_child *c, struct hd_process *p, struct hd_spawn_err
 	return -c->err.error;
 }
 
+/*
+ * The program has been told to stop, or will be before its exec is over.  Only then are we
+ * back: a SIGCONT that came before the SIGSTOP would be forgotten.  Should somebody else
+ * have let it go on in this moment, or have taken the news, we stop it again.
+ */
+static void await_stop(const struct hd_process *p)
+{
+	struct timespec nap = { .tv_nsec = 20000 };
+	siginfo_t si;
+
+	for (unsigned int ms = 0; ; nanosleep(&nap, NULL)) {
+		si.si_pid = 0;
+		if (waitid(P_PIDFD, (id_t)p->pidfd, &si, WSTOPPED | WEXITED | WNOHANG | WNOWAIT) ||
+		    si.si_pid)
+			return;
+		if (nap.tv_nsec < 1000000)
+			nap.tv_nsec *= 2;
+		else if (++ms % 100 == 0)
+			hd_kill(p, SIGSTOP);
+	}
+}
+
+/* What the clone says of its namespaces and cgroup, it says in its own name. */
+static enum hd_spawn_step clone_step(const struct hd_child *c, long error)
+{
+	if (c->req->flags & HD_SPAWN_CGROUP &&
+	    (error == -EBADF || error == -EBUSY || error == -EOPNOTSUPP || error == -ENODEV ||
+	     error == -EACCES))
+		return HD_STEP_CGROUP;
+	if (namespaces(c) && (error == -EPERM || error == -ENOSPC || error == -EUSERS ||
+			      error == -EINVAL))
+		return HD_STEP_NAMESPACES;
+	return HD_STEP_CLONE;
+}
+
+static int clone_and_wait(struct hd_child *c, struct scratch *s, struct hd_process *p,
+			  struct hd_spawn_error *err)
+{
+	long pid;
+	int r;
+
+	hd_exec_read_lock();
+	pid = clone_child(s);
+	hd_exec_read_unlock();
+	if (pid < 0)
+		return hd_spawn_fail(err, (int)-pid, clone_step(c, pid), 0);
+	*p = (struct hd_process){ .pid = (pid_t)pid, .pidfd = c->pidfd };
+	r = outcome(c, p, err);
+	if (!r && c->req->flags & HD_SPAWN_SUSPENDED)
+		await_stop(p);
+	return r;
+}
+
 int hd_spawn_user(const struct hd_spawn_req *req, struct hd_process *p,
 		  struct hd_spawn_error *err)
 {
+	bool marks = hd_spawn_changes_creds(req);
 	struct scratch *s = scratch_get();
 	int r, cancel;
-	long pid;
 
 	if (!s)
 		return hd_spawn_fail(err, ENOMEM, HD_STEP_CLONE, 0);
-	s->child = (struct hd_child){ .req = req, .pidfd = -1, .report = -1 };
+	s->child = (struct hd_child){
+		.req = req, .pidfd = -1, .report = -1, .ruleset = -1, .err.fd = -1,
+	};
 	plan_files(&s->child);
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
@@ -355,15 +433,11 @@ int hd_spawn_user(const struct hd_spawn_req *req, struct hd_process *p,
 	 * processor must not hold up an exec.
 	 */
 	hd_block_begin();
-	hd_exec_read_lock();
-	pid = clone_child(s);
-	hd_exec_read_unlock();
-	if (pid < 0) {
-		r = hd_spawn_fail(err, (int)-pid, HD_STEP_CLONE, 0);
-	} else {
-		*p = (struct hd_process){ .pid = (pid_t)pid, .pidfd = s->child.pidfd };
-		r = outcome(&s->child, p, err);
-	}
+	if (marks)
+		hd_dumpable_save();
+	r = clone_and_wait(&s->child, s, p, err);
+	if (marks)
+		hd_dumpable_restore();
 	hd_block_end();
 	pthread_setcancelstate(cancel, NULL);
 	scratch_put(s);

@@ -118,6 +118,10 @@ static void __attribute__((constructor(101))) child_main(int argc, char **argv, 
 		kill(getpid(), atoi(argv[2]));
 	else if (!strcmp(argv[1], "child:pause"))
 		pause();
+#ifdef SPAWN_CHILD_MORE
+	else
+		SPAWN_CHILD_MORE(argv[1] + 6);
+#endif
 	_exit(0);
 }
 
@@ -254,6 +258,28 @@ static inline unsigned long long said_mask(const struct job *j, const char *name
 static inline int scaled(int n)
 {
 	return getenv("VM") ? n / 3 : n;
+}
+
+static inline pid_t find_child(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	char path[300];
+	struct dirent *e;
+	int pid = 0;
+
+	while (d && !pid && (e = readdir(d))) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/children", e->d_name);
+		f = fopen(path, "re");
+		if (f && fscanf(f, "%d", &pid) != 1)
+			pid = 0;
+		if (f)
+			fclose(f);
+	}
+	if (d)
+		closedir(d);
+	return pid;
 }
 
 static inline int count_fds(void)

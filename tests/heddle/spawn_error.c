@@ -101,7 +101,7 @@ SPAWN_TEST(action_step)
 		{ { .op = HD_SPAWN_OPEN, .fd = 9, .path = NULL }, EFAULT },
 		{ { .op = HD_SPAWN_CLOSEFROM, .fd = -1 }, EBADF },
 		{ { .op = 0 }, EINVAL },
-		{ { .op = HD_SPAWN_FCHDIR + 1 }, EINVAL },
+		{ { .op = HD_SPAWN_FOREGROUND + 1 }, EINVAL },
 	};
 
 	for (unsigned int i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -131,7 +131,7 @@ SPAWN_TEST(request)
 {
 	struct job *j = job_new(flags, "child:exit");
 
-	j->attr.flags |= 1u << 20;
+	j->attr.flags |= 1u << 31;
 	EXPECT_FAILURE(j, EINVAL, HD_STEP_NONE, 0);
 	j->attr.flags = flags;
 	j->path = NULL;
@@ -167,28 +167,6 @@ SPAWN_TEST(as_user)
 }
 
 /* ---- killed before exec ---- */
-
-static pid_t find_child(void)
-{
-	DIR *d = opendir("/proc/self/task");
-	char path[300];
-	struct dirent *e;
-	int pid = 0;
-
-	while (d && !pid && (e = readdir(d))) {
-		FILE *f;
-
-		snprintf(path, sizeof(path), "/proc/self/task/%s/children", e->d_name);
-		f = fopen(path, "re");
-		if (f && fscanf(f, "%d", &pid) != 1)
-			pid = 0;
-		if (f)
-			fclose(f);
-	}
-	if (d)
-		closedir(d);
-	return pid;
-}
 
 struct killer {
 	int uffd;		/* wait until somebody faults there */
@@ -352,13 +330,28 @@ TEST(step_names)
 		struct hd_spawn_error e;
 		const char *text;
 	} t[] = {
-		{ { ENOENT, HD_STEP_ACTION, 2 }, "file action 2: No such file or directory" },
-		{ { EACCES, HD_STEP_EXEC, 0 }, "exec: Permission denied" },
-		{ { EAGAIN, HD_STEP_CLONE, 0 }, "clone: Resource temporarily unavailable" },
-		{ { EINTR, HD_STEP_KILLED, 0 }, "killed before exec" },
-		{ { EINVAL, HD_STEP_NONE, 0 }, "request: Invalid argument" },
-		{ { EPERM, HD_STEP_PGROUP, 0 }, "process group: Operation not permitted" },
-		{ { 0, HD_STEP_NONE, 0 }, "Success" },
+		{ { ENOENT, HD_STEP_ACTION, 2, HD_SPAWN_OPEN, 9, "/a" },
+		  "file action 2 (open /a as fd 9): No such file or directory" },
+		{ { ENOENT, HD_STEP_ACTION, 0, HD_SPAWN_CHROOT, -1, "/b" },
+		  "file action 0 (chroot /b): No such file or directory" },
+		{ { EBADF, HD_STEP_ACTION, 12, HD_SPAWN_SETNS, 5, NULL },
+		  "file action 12 (setns fd 5): Bad file descriptor" },
+		{ { EACCES, HD_STEP_EXEC, 0, 0, -1, "/bin/x" }, "exec /bin/x: Permission denied" },
+		{ { EAGAIN, HD_STEP_CLONE, 0, 0, -1, NULL },
+		  "clone: Resource temporarily unavailable" },
+		{ { EINTR, HD_STEP_KILLED, 0, 0, -1, NULL }, "killed before exec" },
+		{ { EINVAL, HD_STEP_NONE, 0, 0, -1, NULL }, "request: Invalid argument" },
+		{ { EPERM, HD_STEP_PGROUP, 0, 0, -1, NULL },
+		  "process group: Operation not permitted" },
+		{ { EPERM, HD_STEP_RLIMIT, 1, 0, -1, NULL },
+		  "resource limit 1: Operation not permitted" },
+		{ { EPERM, HD_STEP_CAP_AMBIENT, 21, 0, -1, NULL },
+		  "ambient capabilities, capability 21: Operation not permitted" },
+		{ { EBADF, HD_STEP_CGROUP, 0, 0, 7, NULL }, "cgroup (fd 7): Bad file descriptor" },
+		{ { EINVAL, HD_STEP_SECCOMP, 0, 0, -1, NULL }, "seccomp: Invalid argument" },
+		{ { EPERM, HD_STEP_SECCOMP + 1, 0, 0, -1, NULL },
+		  "step 31: Operation not permitted" },
+		{ { 0, HD_STEP_NONE, 0, 0, -1, NULL }, "Success" },
 	};
 	char buf[128];
 
@@ -366,7 +359,18 @@ TEST(step_names)
 		EXPECT_EQ((char *)buf, hd_spawn_strerror(&t[i].e, buf, sizeof(buf)));
 		EXPECT_STREQ(t[i].text, buf);
 	}
-	EXPECT_STREQ("file", hd_spawn_strerror(&t[0].e, buf, 5));
+	for (size_t len = 1; len < 70; len++) {
+		char all[128];
+
+		memset(buf, '?', sizeof(buf));
+		hd_spawn_strerror(&t[0].e, buf, len);
+		snprintf(all, len, "%s", t[0].text);
+		EXPECT_STREQ(all, buf);
+		EXPECT_EQ('?', buf[len]);
+	}
+	buf[0] = '?';
+	hd_spawn_strerror(&t[0].e, buf, 0);
+	EXPECT_EQ('?', buf[0]);
 }
 
 TEST_HARNESS_MAIN
