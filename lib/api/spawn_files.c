@@ -77,7 +77,7 @@ CHILD static void close_fds(unsigned int lo, unsigned int hi)
 		close_slowly(lo, hi);
 }
 
-/* The lowest fd >= lo that is ours and not the program's: no action names it, the exec closes it. */
+/* The lowest fd >= lo that is not the program's: no action names it, the exec closes it. */
 CHILD static int next_own(const struct hd_child *c, int lo)
 {
 	int best = c->report >= lo ? c->report : -1;
