@@ -13,25 +13,42 @@
 #include "core/timer.h"
 #include "heddle/fiber.h"
 
-int hd_go_attr(struct hd_fiber **f, void *(*fn)(void *arg), void *arg,
-	       const struct hd_fiber_attr *attr)
+static int go(struct hd_fiber **f, void *(*fn)(void *arg), void *arg,
+	      const struct hd_fiber_attr *attr)
 {
 	struct hd_fiber *new;
 
-	if (!fn || (attr && (attr->size < sizeof(*attr) || attr->flags)))
+	if (!fn)
 		return -EINVAL;
 	if (!hd_enter())
 		return -EPERM;
-	new = hd_fiber_start(fn, arg, f ? 0 : HD_FIBER_DETACHED, attr ? attr->name : NULL);
+	new = hd_fiber_start(fn, arg, f ? 0 : HD_FIBER_DETACHED, attr);
 	if (f && new)
 		*f = new;
 	hd_leave();
 	return new ? 0 : -ENOMEM;
 }
 
+int hd_go_attr(struct hd_fiber **f, void *(*fn)(void *arg), void *arg,
+	       const struct hd_fiber_attr *attr)
+{
+	struct hd_fiber_attr a = { .size = sizeof(a) };
+
+	if (attr) {
+		/* one of an older program's, which ends earlier, is as good */
+		if (attr->size < offsetof(struct hd_fiber_attr, stack_size) ||
+		    attr->size > sizeof(a))
+			return -EINVAL;
+		memcpy(&a, attr, attr->size);
+		if (a.flags & ~HD_GO_CLEAN_STACK)
+			return -EINVAL;
+	}
+	return go(f, fn, arg, a.name || a.flags || a.stack_size ? &a : NULL);
+}
+
 int hd_go(struct hd_fiber **f, void *(*fn)(void *arg), void *arg)
 {
-	return hd_go_attr(f, fn, arg, NULL);
+	return go(f, fn, arg, NULL);
 }
 
 struct join {
@@ -165,4 +182,13 @@ int hd_set_name(const char *name)
 	memcpy(m->status->fiber_name, m->cur->stack->name, sizeof(m->cur->stack->name));
 	hd_leave();
 	return 0;
+}
+
+long hd_stack_high_water(void)
+{
+	const struct hd_fiber *f = hd_self();
+
+	if (!f)
+		return -EPERM;
+	return f->flags & HD_FIBER_FOREIGN ? -EOPNOTSUPP : (long)hd_stack_deepest(f->stack);
 }

@@ -245,6 +245,15 @@ static inline void hd_san_stack_free(void *base, size_t size)
 #endif
 }
 
+/* It is taken from there. */
+static inline void hd_san_stack_used(void *base, size_t size)
+{
+	(void)base, (void)size;
+#if HD_ASAN
+	__asan_unpoison_memory_region(base, size);
+#endif
+}
+
 static inline unsigned int hd_valgrind_stack(void *base, size_t size)
 {
 	(void)base, (void)size;
@@ -252,6 +261,17 @@ static inline unsigned int hd_valgrind_stack(void *base, size_t size)
 	return VALGRIND_STACK_REGISTER(base, (char *)base + size);
 #else
 	return 0;
+#endif
+}
+
+static inline void hd_valgrind_quiet(bool on)
+{
+	(void)on;
+#if HD_VALGRIND
+	if (on)
+		VALGRIND_DISABLE_ERROR_REPORTING;
+	else
+		VALGRIND_ENABLE_ERROR_REPORTING;
 #endif
 }
 

@@ -354,18 +354,11 @@ struct hd_fiber *hd_fiber_make(void *(*fn)(void *arg), void *arg, uint32_t flags
 	f->arg = arg;
 	f->flags = flags;
 	f->stack = NULL;
-	if (!stack && name) {
-		/* a name is kept with the stack */
-		stack = hd_stack_get(p);
-		if (!stack) {
-			hd_fiber_free(p, f);
-			return NULL;
-		}
-	}
-	if (stack)
+	if (stack) {
 		stand_on(f, stack);
-	if (name)
-		strncpy(stack->name, name, sizeof(stack->name) - 1);
+		if (name)
+			strncpy(stack->name, name, sizeof(stack->name) - 1);
+	}
 	atomic_store_explicit(&f->joiner,
 			      flags & HD_FIBER_DETACHED ? HD_JOIN_DETACHED : HD_JOIN_NONE, relaxed);
 	atomic_store_explicit(&f->state, HD_FIBER_FRESH, relaxed);
@@ -374,13 +367,27 @@ struct hd_fiber *hd_fiber_make(void *(*fn)(void *arg), void *arg, uint32_t flags
 }
 
 struct hd_fiber *hd_fiber_start(void *(*fn)(void *arg), void *arg, uint32_t flags,
-				const char *name)
+				const struct hd_fiber_attr *attr)
 {
-	struct hd_fiber *f = hd_fiber_make(fn, arg, flags, name, NULL);
+	struct hd_proc *p = hd_this_machine()->p;
+	struct hd_stack *stack = NULL;
+	struct hd_fiber *f;
 
-	if (!f)
+	if (attr) {
+		/* what few ask for is kept with the stack, which they get at once */
+		stack = hd_stack_get_sized(p, attr->stack_size);
+		if (!stack)
+			return NULL;
+		if (attr->flags & HD_GO_CLEAN_STACK)
+			hd_stack_clean(stack);
+	}
+	f = hd_fiber_make(fn, arg, flags, attr ? attr->name : NULL, stack);
+	if (!f) {
+		if (stack)
+			hd_stack_put(p, stack);
 		return NULL;
-	hd_fresh_push(&hd_this_machine()->p->fresh, f);
+	}
+	hd_fresh_push(&p->fresh, f);
 	if (hd_rt.nprocs > 1)
 		hd_wake_proc();
 	return f;
@@ -446,7 +453,7 @@ HD_END_FRAME void hd_fiber_end(void *ret)
 		next = pick(m->p);
 	if (is_main) {
 		/* its stack is hd_run's, of another size */
-	} else if (next && !next->stack &&
+	} else if (next && !next->stack && !stack->own &&
 	    atomic_load_explicit(&next->state, relaxed) == HD_FIBER_FRESH) {
 		/* the hot stack serves the next fresh fiber at once */
 		stand_on(next, stack);

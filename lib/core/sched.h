@@ -17,6 +17,7 @@
 
 #include "core/fiber.h"
 #include "core/machine.h"
+#include "heddle/fiber.h"
 
 /*
  * Park the calling fiber.  commit runs once the fiber's context is saved and
@@ -42,13 +43,14 @@ void hd_fiber_entry(void *machine);
 void hd_fiber_end(void *ret) __attribute__((noreturn));
 
 /*
- * A new fiber, in no queue yet, on a stack of its own or (NULL) one from the pool
- * when it needs it; the same, put in the holder's queue of fresh ones.
+ * A new fiber, in no queue yet, on that stack, where its name is kept, or (NULL)
+ * one from the pool when it needs it; one with these attributes (NULL: none), put
+ * in the holder's queue of fresh ones.
  */
 struct hd_fiber *hd_fiber_make(void *(*fn)(void *arg), void *arg, uint32_t flags,
 			       const char *name, struct hd_stack *stack);
 struct hd_fiber *hd_fiber_start(void *(*fn)(void *arg), void *arg, uint32_t flags,
-				const char *name);
+				const struct hd_fiber_attr *attr);
 
 /* The machine's loop, on its own stack; returns when it is to end: m->quit or m->dirty. */
 void hd_schedule(struct hd_machine *m);

@@ -69,30 +69,32 @@ int hd_stack_init(size_t usable)
 	return 0;
 }
 
-static bool guard(char *page, size_t size)
+static enum hd_guard guard(char *page, size_t size)
 {
 	if (!pool.no_madvise) {
 		if (!madvise(page, size, MADV_GUARD_INSTALL))
-			return true;
+			return HD_GUARD_MADVISE;
 		pool.no_madvise = true;
 	}
-	if (!pool.mprotect_budget)
-		return false;
+	if (!pool.mprotect_budget || mprotect(page, size, PROT_NONE))
+		return HD_GUARD_NONE;
 	pool.mprotect_budget--;
-	return !mprotect(page, size, PROT_NONE);
+	return HD_GUARD_MPROTECT;
 }
 
+/* Under pool.lock. */
 static struct hd_stack *make(char *slot, size_t size, uint32_t colour)
 {
 	struct hd_stack *s;
-	bool guarded = guard(slot, pool.page);
+	enum hd_guard guarded = guard(slot, pool.page);
 
 	s = (struct hd_stack *)(slot + size - sizeof(*s) - colour * 128) ;
 	s = (struct hd_stack *)((uintptr_t)s & ~(uintptr_t)63);
 	s->next = NULL;
 	s->base = slot + pool.page;
 	s->size = (size_t)((char *)s - s->base);
-	s->guarded = guarded;
+	s->guard = (uint8_t)guarded;
+	s->own = false;
 	s->valgrind = hd_valgrind_stack(s->base, s->size);
 	hd_san_stack_made(HD_SAN(s), s->base, s->size);
 	return s;
@@ -173,8 +175,24 @@ static void spill(struct hd_proc *p)
 	p->nfree_stacks -= BATCH;
 }
 
+struct hd_stack *hd_stack_get_sized(struct hd_proc *p, size_t usable)
+{
+	struct hd_stack *s;
+
+	if (usable <= pool.slot - 2 * pool.page)
+		return hd_stack_get(p);
+	s = hd_stack_map(usable);
+	if (s)
+		s->own = true;
+	return s;
+}
+
 void hd_stack_put(struct hd_proc *p, struct hd_stack *s)
 {
+	if (s->own) {
+		hd_stack_unmap(s);
+		return;
+	}
 	hd_san_stack_free(s->base, s->size);
 	if (!p) {
 		hd_lock(&pool.lock);
@@ -191,14 +209,23 @@ void hd_stack_put(struct hd_proc *p, struct hd_stack *s)
 
 struct hd_stack *hd_stack_map(size_t usable)
 {
-	size_t size = (usable + pool.page - 1) / pool.page * pool.page + 2 * pool.page;
-	char *base = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+	struct hd_stack *s;
+	size_t size;
+	char *base;
 
+	if (usable > PTRDIFF_MAX - 3 * pool.page)
+		return NULL;
+	size = (usable + pool.page - 1) / pool.page * pool.page + 2 * pool.page;
+	base = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
 	if (base == MAP_FAILED)
 		return NULL;
+	madvise(base, size, MADV_NOHUGEPAGE);
 	hd_san_root(base, size);
-	return make(base, size, 0);
+	hd_lock(&pool.lock);
+	s = make(base, size, 0);
+	hd_unlock(&pool.lock);
+	return s;
 }
 
 void hd_stack_unmap(struct hd_stack *s)
@@ -207,9 +234,39 @@ void hd_stack_unmap(struct hd_stack *s)
 	size_t size = (size_t)((char *)s + sizeof(*s) - base);
 
 	size = (size + pool.page - 1) / pool.page * pool.page;
+	if (s->guard == HD_GUARD_MPROTECT) {
+		hd_lock(&pool.lock);
+		pool.mprotect_budget++;
+		hd_unlock(&pool.lock);
+	}
 	unmake(s);
 	hd_san_unroot(base, size);
 	munmap(base, size);
+}
+
+void hd_stack_clean(struct hd_stack *s)
+{
+	char *last = (char *)((uintptr_t)s & ~(pool.page - 1));	/* shared with the header */
+
+	if (s->own)
+		return;			/* it has served nobody before */
+	hd_san_stack_used(s->base, s->size);
+	/* not to be had of locked memory; and an emulator says yes to any advice */
+	if (!madvise(NULL, 0, -1) || madvise(s->base, (size_t)(last - s->base), MADV_DONTNEED))
+		last = s->base;
+	memset(last, 0, (size_t)((char *)s - last));
+}
+
+__attribute__((no_sanitize_address, no_sanitize_thread))
+size_t hd_stack_deepest(const struct hd_stack *s)
+{
+	const volatile uintptr_t *w = (const volatile uintptr_t *)s->base;
+
+	hd_valgrind_quiet(true);	/* nobody has business below a stack pointer but us */
+	while ((const char *)w < (const char *)s && !*w)
+		w++;
+	hd_valgrind_quiet(false);
+	return (size_t)((const char *)s - (const char *)w);
 }
 
 void hd_stack_forget(void)

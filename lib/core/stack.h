@@ -19,6 +19,8 @@
 #include "arch.h"
 #include "core/sanitize.h"
 
+enum hd_guard { HD_GUARD_NONE = 0, HD_GUARD_MADVISE, HD_GUARD_MPROTECT };
+
 struct hd_local;
 struct hd_machine;
 struct hd_once_run;
@@ -38,7 +40,8 @@ struct hd_stack {
 	struct hd_stack *next;		/* pool link */
 	char *base;			/* lowest usable byte, above the guard */
 	size_t size;			/* usable bytes below this header */
-	bool guarded;
+	uint8_t guard;			/* enum hd_guard */
+	bool own;			/* a mapping of its own, which goes with its fiber */
 	unsigned int valgrind;		/* what Valgrind knows it by */
 	struct hd_local *local;		/* of a fiber with HD_FIBER_LOCAL (local.h) */
 	HD_SAN_FIELD
@@ -61,8 +64,16 @@ void hd_stack_forget(void);
 struct hd_stack *hd_stack_get(struct hd_proc *p);
 void hd_stack_put(struct hd_proc *p, struct hd_stack *s);
 
+/* The same with so many usable bytes at least: one of its own if the pool's are smaller. */
+struct hd_stack *hd_stack_get_sized(struct hd_proc *p, size_t usable);
+
 /* One of its own size, for the main fiber. */
 struct hd_stack *hd_stack_map(size_t usable);
 void hd_stack_unmap(struct hd_stack *s);
+
+/* Make s, on which nobody stands, as new: zero. */
+void hd_stack_clean(struct hd_stack *s);
+/* Bytes from the top down to the lowest word that is not zero. */
+size_t hd_stack_deepest(const struct hd_stack *s);
 
 #endif

@@ -939,7 +939,7 @@ static int attr_main(void *arg)
 	EXPECT_EQ(0, hd_go_attr(&f, return_arg, &a, &a));
 	EXPECT_EQ(0, hd_join(f, &ret));
 	EXPECT_EQ(&a, ret);
-	a.flags = 1;
+	a.flags = 1u << 31;
 	EXPECT_EQ(-EINVAL, hd_go_attr(&f, return_arg, NULL, &a));
 	a.flags = 0;
 	a.size = 1;

@@ -13,13 +13,19 @@ struct hd_fiber;
 struct hd_fiber_attr {
 	size_t size;		/* sizeof(struct hd_fiber_attr) */
 	const char *name;	/* copied, at most 15 bytes kept; NULL: none */
-	unsigned int flags;	/* 0 */
+	unsigned int flags;	/* HD_GO_CLEAN_STACK */
+	size_t stack_size;	/* usable bytes, at least; 0: hd_options' stack_size.  More than
+				   that is a mapping of the fiber's own, gone with it. */
 };
+
+#define HD_GO_CLEAN_STACK	(1u << 0)	/* its stack holds nothing of earlier fibers:
+						   hd_stack_high_water is about it alone */
 
 /*
  * Start a fiber that runs fn(arg).  With f the fiber is joinable and hd_join
  * or hd_detach must follow; with f NULL it is detached.  Never blocks.  Call
- * from a fiber (also one on a foreign thread inside hd_call).  -ENOMEM.
+ * from a fiber (also one on a foreign thread inside hd_call).  -ENOMEM.  With a
+ * name, a stack size or a flag the stack is made at once, not when it first runs.
  */
 HD_API int hd_go(struct hd_fiber **f, void *(*fn)(void *arg), void *arg);
 HD_API int hd_go_attr(struct hd_fiber **f, void *(*fn)(void *arg), void *arg,
@@ -47,6 +53,16 @@ HD_API uint64_t hd_now(void);
 HD_API struct hd_fiber *hd_self(void);
 HD_API uint64_t hd_fiber_id(const struct hd_fiber *f);
 HD_API int hd_set_name(const char *name);
+
+/*
+ * How deep the calling fiber has been on its stack, in bytes, to the word: from its
+ * top down to the lowest word that is not zero.  A frame of which nothing was written
+ * does not count.  Of this fiber alone if it is the main one, has HD_GO_CLEAN_STACK
+ * or a stack of its own size; else, what fibers before it on that stack wrote counts,
+ * too.  Costs a look at all below, nothing to who does not call.  -EPERM outside a
+ * fiber, -EOPNOTSUPP on a foreign thread, whose stack is not ours.
+ */
+HD_API long hd_stack_high_water(void);
 
 HD_END_DECLS
 #endif
