@@ -15,6 +15,7 @@
 #include "core/debug.h"
 #include "core/execlock.h"
 #include "core/machine.h"
+#include "core/overflow.h"
 #include "core/runtime.h"
 #include "core/sched.h"
 #include "core/template.h"
@@ -486,11 +487,12 @@ static void renew_identity(struct hd_machine *m)
 
 /*
  * What the template, or who cloned from a machine, has otherwise: control
- * registers, signals, and last the name, as what is called a machine is one.
+ * registers, signals and their stack, and last the name, as what is called a machine is one.
  */
 static void renew_state(struct hd_machine *m)
 {
 	hd_control_load(&hd_rt.control);
+	hd_overflow_task(m);
 	pthread_sigmask(SIG_SETMASK, &hd_rt.sigmask, NULL);
 	prctl(PR_SET_NAME, m->name);
 }
@@ -578,6 +580,7 @@ void *hd_machine_thread(void *machine)
 	m->exceptions = hd_exceptions();
 	hd_san_machine(HD_SAN(m));
 	hd_machine_note_identity(m);
+	hd_overflow_thread(m);
 	for (;;) {
 		if (m->quit) {
 			renew_state(m);

@@ -95,6 +95,7 @@ struct hd_machine {
 	char name[16];			/* of its thread: hd-m<index> */
 	pthread_t thread;
 	struct hd_blank blank;
+	void *signal_stack;		/* low end of its pthread's stack; NULL: none */
 	_Atomic int ending_tid;		/* of a thread that ends as a pthread, not joined yet */
 	_Atomic bool known;		/* blank and first_tid are of the pthread it has */
 	_Atomic bool leaving;		/* its task is on the way out, and no blank yet */

@@ -11,6 +11,7 @@
 #include "core/execlock.h"
 #include "core/extra.h"
 #include "core/monitor.h"
+#include "core/overflow.h"
 #include "core/poll.h"
 #include "core/runtime.h"
 #include "core/sched.h"
@@ -85,7 +86,7 @@ static int take_options(const struct hd_options *opt)
 		memcpy(&o, opt, opt->size);
 	}
 	if (o.flags & ~(HD_OPT_NO_MODULE | HD_OPT_LOCK_MAIN | HD_OPT_RETIRE_DIRTY |
-			HD_OPT_NO_URING | HD_OPT_LAZY_TEMPLATE))
+			HD_OPT_NO_URING | HD_OPT_LAZY_TEMPLATE | HD_OPT_NO_SEGV_HANDLER))
 		return -EINVAL;
 	if (!o.procs)
 		o.procs = default_procs();
@@ -153,6 +154,7 @@ static int start_runtime(void)
 	pthread_sigmask(SIG_SETMASK, NULL, &hd_rt.sigmask);
 	hd_control_save(&hd_rt.control);
 	hd_machine_init();
+	hd_overflow_init();
 	err = hd_stack_init(hd_rt.opt.stack_size);
 	if (!err)
 		err = hd_poll_init(!(hd_rt.opt.flags & HD_OPT_NO_URING));
@@ -207,6 +209,7 @@ static void end_runtime(void)
 	hd_extra_exit();
 	free_machines();
 	hd_poll_exit();
+	hd_overflow_exit();
 	hd_fiber_release_all();
 	hd_stack_release_all();
 	free(hd_rt.procs);

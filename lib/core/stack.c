@@ -69,6 +69,11 @@ int hd_stack_init(size_t usable)
 	return 0;
 }
 
+size_t hd_stack_page(void)
+{
+	return pool.page;
+}
+
 static enum hd_guard guard(char *page, size_t size)
 {
 	if (!pool.no_madvise) {

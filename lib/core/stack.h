@@ -49,6 +49,9 @@ struct hd_stack {
 
 _Static_assert(offsetof(struct hd_stack, once) == 64, "what a switch touches is one cache line");
 
+/* How large a guard is. */
+size_t hd_stack_page(void);
+
 /* First address above the usable part: where a context's frames begin. */
 static inline void *hd_stack_top(struct hd_stack *s)
 {

@@ -11,6 +11,7 @@
 
 #include "core/debug.h"
 #include "core/execlock.h"
+#include "core/overflow.h"
 #include "core/runtime.h"
 #include "core/sched.h"
 #include "core/template.h"
@@ -20,7 +21,8 @@
 #include "ground/futex.h"
 #include "heddle/state.h"
 
-#define MACHINE_STACK	(128u << 10)	/* the scheduler's; user code runs on fibers' */
+/* the scheduler's, and at its low end the signals'; user code runs on fibers' */
+#define MACHINE_STACK	((128u << 10) + HD_SIGNAL_STACK)
 #define BLANKS		2		/* made in advance */
 #define KDEATHS		3		/* of templates in the module, and no more are made */
 

@@ -252,13 +252,16 @@ static inline void read_mempolicy(pid_t tid, char *v)
 	put(v, "%d", mode);
 }
 
+/* What a changed thread has; machines have one of the runtime's. */
+static char changed_sigaltstack[65536];
+
 static inline void read_sigaltstack(pid_t tid, char *v)
 {
 	stack_t ss = { .ss_flags = -1 };
 
 	(void)tid;
 	sigaltstack(NULL, &ss);
-	put(v, "%s", ss.ss_flags & SS_DISABLE ? "none" : "one");
+	put(v, "%s", ss.ss_sp == changed_sigaltstack ? "the changed one" : "another");
 }
 
 static inline void read_core_cookie(pid_t tid, char *v)
@@ -344,8 +347,7 @@ static inline int change_sigmask(void)
 
 static inline int change_sigaltstack(void)
 {
-	static char stack[65536];
-	stack_t ss = { .ss_sp = stack, .ss_size = sizeof(stack) };
+	stack_t ss = { .ss_sp = changed_sigaltstack, .ss_size = sizeof(changed_sigaltstack) };
 
 	return result(sigaltstack(&ss, NULL));
 }

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <ucontext.h>
 
 struct hd_machine;
 
@@ -67,6 +68,22 @@ static inline struct hd_machine *hd_this_machine(void)
 			 "ldr	%1, [%1, #:gottprel_lo12:hd_tls_machine]\n\t"
 			 "ldr	%0, [%0, %1]" : "=&r"(m), "=&r"(off));
 	return m;
+}
+
+static inline void hd_fault_context(const void *ucontext, struct hd_ctx *c)
+{
+	const mcontext_t *r = &((const ucontext_t *)ucontext)->uc_mcontext;
+
+	*c = (struct hd_ctx){ .pc = r->pc, .sp = r->sp, .fp = r->regs[29] };
+}
+
+/* It may be signed. */
+static inline uintptr_t hd_return_address(uintptr_t saved)
+{
+	register uintptr_t x30 __asm__("x30") = saved;
+
+	__asm__("hint	#7" : "+r"(x30));	/* xpaclri */
+	return x30;
 }
 
 static inline void hd_cpu_relax(void)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/platform/x86.h>
+#include <ucontext.h>
 
 struct hd_machine;
 
@@ -79,6 +80,21 @@ static inline struct hd_machine *hd_this_machine(void)
 	__asm__ volatile("movq	hd_tls_machine@gottpoff(%%rip), %0\n\t"
 			 "movq	%%fs:(%0), %0" : "=r"(m));
 	return m;
+}
+
+/* Where a signal has interrupted its thread. */
+static inline void hd_fault_context(const void *ucontext, struct hd_ctx *c)
+{
+	const greg_t *r = ((const ucontext_t *)ucontext)->uc_mcontext.gregs;
+
+	*c = (struct hd_ctx){ .pc = (uintptr_t)r[REG_RIP], .sp = (uintptr_t)r[REG_RSP],
+			      .fp = (uintptr_t)r[REG_RBP] };
+}
+
+/* The address in a return address as it is found on the stack. */
+static inline uintptr_t hd_return_address(uintptr_t saved)
+{
+	return saved;
 }
 
 static inline void hd_cpu_relax(void)

@@ -21,6 +21,8 @@ HD_BEGIN_DECLS
 #define HD_OPT_NO_URING		(1u << 3)	/* do not use io_uring */
 #define HD_OPT_LAZY_TEMPLATE	(1u << 4)	/* start the template before the first lock or
 						   foreign call returns, not in hd_run */
+#define HD_OPT_NO_SEGV_HANDLER	(1u << 5)	/* leave SIGSEGV and alternate signal stacks
+						   alone: no report of stack overflows */
 
 struct hd_options {
 	size_t size;		/* sizeof(struct hd_options) */
