@@ -137,6 +137,9 @@ static void *hold_one(void *arg)
  * was not idle yet makes a round more necessary; it is left ever more time for
  * it.  With more processors a machine that found work wakes, or makes, the next:
  * most are held then, and the answer is not asked for.
+ *
+ * Returns within hd_block_begin, and the last look is taken there: else the caller
+ * could lose its processor, and its thread be idle when others grow.
  */
 static struct threads hold_all(void)
 {
@@ -151,9 +154,9 @@ static struct threads hold_all(void)
 			n++;
 		}
 		await(&held, n);
+		hd_block_begin();
 		if (hd_procs() > 1 || n >= MANY || n >= other_threads(false).n - 1)
 			break;
-		hd_block_begin();
 		usleep(pause);
 		hd_block_end();
 	}
@@ -354,7 +357,9 @@ static int growth_main(void *arg)
 
 	before_growth = hold_all();
 	step = 2;
-	await(&step, 3);
+	while (step < 3)
+		usleep(100);
+	hd_block_end();
 	free_all();
 	load("loaded", false);
 	step = 4;
@@ -369,7 +374,6 @@ static int growth_main(void *arg)
 	await(&step, 5);
 	before_growth = hold_all();
 	step = 6;
-	hd_block_begin();
 	EXPECT_EQ(0, pthread_join(thread, NULL));
 	hd_block_end();
 	free_all();
