@@ -113,7 +113,7 @@ void hd_templates_free(struct hd_ctx *ctx);
 long hd_ioctl_spawn(struct hd_ctx *ctx, void *arg, void __user *uarg);
 ssize_t hd_spawn_read(struct hd_ctx *ctx, char __user *buf, size_t len, bool nonblock);
 void hd_results_free(struct hd_ctx *ctx);
-void hd_spawn_drain(void);
+void hd_spawn_drain(void);	/* spawn_child.c */
 
 /* state.c */
 long hd_ioctl_state(struct hd_ctx *ctx, void *arg, void __user *uarg);

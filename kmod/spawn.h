@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-FileCopyrightText: 2026 The heddle authors */
+/*
+ * What the parts of SPAWN share.
+ *
+ *  spawn.c		the call, the results
+ *  spawn_args.c	the request, copied from the caller
+ *  spawn_child.c	the child, from its clone to its exec; its end in our text
+ */
+#ifndef HEDDLE_KMOD_SPAWN_H
+#define HEDDLE_KMOD_SPAWN_H
+
+#include "heddle.h"
+
+/* A file of the caller that the child may need, with CLOSE_FDS. */
+struct hd_held {
+	int fd;
+	bool cloexec;
+	struct file *file;		/* NULL once the child's number means something else */
+};
+
+struct hd_action {
+	u32 op;
+	int fd;
+	int srcfd;
+	u32 oflag;
+	u32 mode;
+	char *path;
+};
+
+struct hd_spawn {
+	refcount_t refs;		/* caller and child */
+	struct hd_ctx *ctx;		/* the child holds it */
+	struct list_head node;		/* hd_ctx.results, once done and asynchronous */
+	wait_queue_head_t wait;		/* a synchronous caller */
+	bool done;			/* release store after result */
+	struct heddle_spawn_result result;
+
+	/* What the child needs; gone when it is done. */
+	struct heddle_spawn req;
+	char *path;
+	char *strings;
+	const char **argv;		/* argv, NULL, envp, NULL: one array */
+	const char **envp;
+	struct hd_action *actions;
+	struct hd_held *held;
+	int nr_held;
+};
+
+/* spawn.c */
+void hd_spawn_drop_files(struct hd_spawn *s);
+void hd_spawn_strip(struct hd_spawn *s);	/* all but the result */
+void hd_spawn_put(struct hd_spawn *s);
+
+/* spawn_args.c */
+char *hd_copy_path(u64 upath);
+int hd_copy_args(struct hd_spawn *s);
+int hd_copy_actions(struct hd_spawn *s);
+int hd_hold_files(struct hd_spawn *s);
+struct hd_held *hd_find_held(struct hd_spawn *s, int fd);
+
+/* spawn_child.c */
+pid_t hd_spawn_clone(struct hd_ctx *ctx, struct hd_spawn *s, int __user *pidfd);
+
+#endif
