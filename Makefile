@@ -12,6 +12,7 @@
 #	make load	insert the module into this kernel (unload: take it out)
 #	make bench	against Go, Boost, glibc ... : build/bench.json (BENCH=names, QUICK=1)
 #	make bench-vm	kernel-side cost in instructions: build/bench-vm.json
+#	make check-riscv64	the user-space tests built for riscv64, emulated
 #	make soak	the tests over and over (SOAK=minutes, STRESS=seconds)
 #	make vm-shell	a shell in the virtual machine, module loaded (KERNEL=6.12)
 #	make install	PREFIX=/usr/local DESTDIR=
@@ -67,6 +68,10 @@ check:
 	@$(SETUP) build kmod vm kselftest cross docs lint
 	@tests/check.sh
 
+check-riscv64:
+	@$(SETUP) build kselftest riscv64
+	@tests/check.sh riscv64
+
 run_tests: lib tools
 	@$(MAKE) -C tests O=$(O) run_tests
 
@@ -110,5 +115,5 @@ install: lib tools
 clean:
 	rm -rf $(O)/lib* $(O)/tools $(O)/tests* $(O)/kmod $(O)/demo $(O)/bench $(O)/check $(O)/man
 
-.PHONY: all lib tools kmod load unload demo check run_tests soak bench bench-vm vm-shell docs \
-	install clean
+.PHONY: all lib tools kmod load unload demo check check-riscv64 run_tests soak bench bench-vm \
+	vm-shell docs install clean

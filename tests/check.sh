@@ -13,6 +13,7 @@
 #	docs     manual pages against headers, examples compile
 #	unit     the tests on this machine, without the module
 #	aarch64  the tests built for aarch64, emulated
+#	riscv64  the same for riscv64; only if asked for (make check-riscv64)
 #	san-address, san-thread  a quick part of them, with the sanitizers, on
 #	         this machine (all of them: make soak)
 #	rig      the virtual machine notices what it should
@@ -42,7 +43,7 @@ limit() { # limit STAGE: seconds
 picked() { # picked PLACE
 	case $1 in
 	6.*) echo 'core_[a-l]*' 'core_[n-z]*' 'kmod_*' 'spawn_*' 'state_*' rig_smoke tool_ps.sh ;;
-	aarch64) echo 'core_[a-l]*' 'core_[n-z]*' 'spawn_*' 'state_*' rig_smoke ;;
+	aarch64|riscv64) echo 'core_[a-l]*' 'core_[n-z]*' 'spawn_*' 'state_*' rig_smoke ;;
 	san-*) echo san_planted core_sync core_sync_more core_rwlock core_select state_publish rig_smoke ;;
 	*) echo kmod_abi kmod_clone kmod_execlock kmod_spawn kmod_state kmod_survive ;;
 	esac
@@ -121,12 +122,12 @@ stage_unit() {
 	tests/run.sh "$O/tests" ${TESTS:-}
 }
 
-stage_aarch64() {
-	check "library builds" make lib lib-aarch64 || return
+stage_emulated() { # stage_emulated ARCHITECTURE
+	check "library builds" make lib "lib-$1" || return
 	tests_for || return	# what the emulated ones spawn
-	tests_for CROSS=aarch64 || return
+	tests_for CROSS="$1" || return
 	# shellcheck disable=SC2086
-	TEST_WRAPPER=qemu-aarch64-static tests/run.sh "$O/tests-aarch64" ${TESTS:-$(picked aarch64)}
+	TEST_WRAPPER=qemu-$1-static tests/run.sh "$O/tests-$1" ${TESTS:-$(picked "$1")}
 }
 
 stage_san() { # stage_san address|thread
@@ -175,6 +176,7 @@ if [ "${1:-}" = --stage ]; then
 	case $stage in
 	vm-*) stage_vm "${stage#vm-}" ;;
 	san-*) stage_san "${stage#san-}" ;;
+	aarch64|riscv64) stage_emulated "$stage" ;;
 	*) "stage_$stage" ;;
 	esac
 	exit
@@ -200,7 +202,10 @@ trap 'exit 130' INT TERM
 for s in $STAGES; do
 	log=$LOGS/$s.log
 	start=$SECONDS
-	case $s in build|lint|model|docs|unit|san-address|san-thread|aarch64|rig|vm-*) ;; *) die -2 "no such stage: $s" ;; esac
+	case $s in
+	build|lint|model|docs|unit|san-address|san-thread|aarch64|riscv64|rig|vm-*) ;;
+	*) die -2 "no such stage: $s" ;;
+	esac
 	: >"$log"
 	timeout -k 20 "$(limit "$s")" "$TOP/tests/check.sh" --stage "$s" >>"$log" 2>&1
 	status=$?

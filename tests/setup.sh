@@ -11,6 +11,7 @@
 #	kmod       the kernel module, for Debian's kernels 6.1 and 6.12
 #	vm         the test rig's virtual machine (QEMU 10 from bookworm-backports)
 #	cross      user-space tests for aarch64: compiler, liburing, emulator
+#	riscv64    the same for riscv64
 #	kselftest  the kernel's test framework, unpacked beside tests/heddle
 #	bench      the rivals that benchmarks compare with
 #	docs       manual pages and their checks
@@ -27,12 +28,13 @@ packages() { # packages GROUP
 	kmod)	echo gcc make kmod sparse linux-headers-amd64 linux-headers-6.12-amd64 ;;
 	vm)	echo busybox-static cpio kmod zstd xz-utils ;;
 	cross)	echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static ;;
+	riscv64) echo gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-user-static ;;
 	kselftest) echo make xz-utils ;;
 	bench)	echo golang-go g++ libboost-context-dev libboost-fiber-dev libst-dev \
 			pkg-config valgrind ;;
 	docs)	echo scdoc man-db mandoc ;;
 	lint)	echo reuse cppcheck shellcheck sparse spin gcc ;;
-	*)	die -2 "no such group: $1 (build kmod vm cross kselftest bench docs lint all)" ;;
+	*)	die -2 "no such group: $1 (build kmod vm cross riscv64 kselftest bench docs lint all)" ;;
 	esac
 }
 
@@ -87,17 +89,19 @@ setup_vm() {
 	}
 }
 
-# aarch64's liburing: unpacked, not installed, so that the host needs no foreign
+# Another machine's liburing: unpacked, not installed, so that the host needs no foreign
 # architecture.
-setup_cross() {
-	local dir=$O/cross/aarch64 tmp=$O/cross/aarch64.tmp
+unpack_for() { # unpack_for MACHINE ARCHITECTURE [SUITE PACKAGE...]
+	local dir=$O/cross/$1 tmp=$O/cross/$1.tmp arch=$2 suite=${3:-} deb
 	[ ! -f "$dir/.complete" ] || return 0
-	say "unpacking liburing and libcap for arm64 into ${dir#"$TOP"/}"
-	apt_own arm64 arm64
+	shift $(($# < 3 ? $# : 3))
+	say "unpacking liburing and libcap for $arch into ${dir#"$TOP"/}"
+	# shellcheck disable=SC2086 # none, or one
+	apt_own "$arch" "$arch" $suite
 	rm -rf "$tmp" && mkdir -p "$tmp/deb"
-	(cd "$tmp/deb" && apt-get -q "${APT_OWN[@]}" download liburing-dev liburing2 libcap-dev libcap2 \
-		>"$O/apt/arm64/fetch.log" 2>&1) ||
-		die "cannot download liburing for arm64 (log: $O/apt/arm64/fetch.log)"
+	(cd "$tmp/deb" && apt-get -q "${APT_OWN[@]}" download liburing-dev liburing2 libcap-dev \
+		libcap2 "$@" >"$O/apt/$arch/fetch.log" 2>&1) ||
+		die "cannot download liburing for $arch (log: $O/apt/$arch/fetch.log)"
 	for deb in "$tmp"/deb/*.deb; do dpkg -x "$deb" "$tmp"; done
 	rm -r "$tmp/deb"
 	touch "$tmp/.complete"
@@ -109,11 +113,16 @@ setup_kselftest() { "$TOP/tests/kselftest.sh"; }
 [ $# -gt 0 ] || { sed -n '/^#	/s/^#	//p' "$0" >&2; exit 2; }
 groups=()
 for g; do
-	if [ "$g" = all ]; then groups+=(build kmod vm cross kselftest bench docs lint)
+	if [ "$g" = all ]; then groups+=(build kmod vm cross riscv64 kselftest bench docs lint)
 	else groups+=("$g"); fi
 done
 for g in "${groups[@]}"; do packages "$g" >/dev/null; done
 install_missing "${groups[@]}"
 for g in "${groups[@]}"; do
-	case $g in vm|cross|kselftest) "setup_$g" ;; esac
+	case $g in
+	cross) unpack_for aarch64 arm64 ;;
+	# not of Debian 12's machines: the next one's, which wants its kernel headers
+	riscv64) unpack_for riscv64 riscv64 trixie linux-libc-dev ;;
+	vm|kselftest) "setup_$g" ;;
+	esac
 done

@@ -240,7 +240,7 @@ static int dequeue(struct select *s, int res, int err)
 	return winner;
 }
 
-static int wait(struct select *s, uint64_t deadline)
+static int wait_for_one(struct select *s, uint64_t deadline)
 {
 	struct hd_timer t = { .at = 0 };
 	int res, err = -ETIMEDOUT;
@@ -270,7 +270,7 @@ static int inside(struct select *s, uint64_t deadline)
 	if (r == -EAGAIN && deadline && (deadline == UINT64_MAX || hd_clock() < deadline)) {
 		enqueue(s);
 		unlock_all(s);
-		return wait(s, deadline);
+		return wait_for_one(s, deadline);
 	}
 	unlock_all(s);
 	if (wake)

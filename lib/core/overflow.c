@@ -112,11 +112,11 @@ static void say_place(struct text *t, uintptr_t pc, bool returned)
 static size_t walk(const struct hd_stack *s, const struct hd_ctx *at, uintptr_t *pc, size_t max)
 {
 	uintptr_t low = at->sp > (uintptr_t)s->base ? at->sp : (uintptr_t)s->base;
-	uintptr_t high = (uintptr_t)s - 2 * sizeof(uintptr_t), fp = at->fp;
+	uintptr_t high = (uintptr_t)s - 2 * sizeof(uintptr_t), record = hd_frame_record(at->fp);
 	size_t n = 0;
 
-	while (fp >= low && fp <= high && !(fp % sizeof(fp))) {
-		const uintptr_t *frame = (const uintptr_t *)fp;
+	while (record >= low && record <= high && !(record % sizeof(record))) {
+		const uintptr_t *frame = (const uintptr_t *)record;
 		uintptr_t ret = hd_return_address(frame[1]);
 
 		if (!ret)
@@ -124,8 +124,8 @@ static size_t walk(const struct hd_stack *s, const struct hd_ctx *at, uintptr_t 
 		if (n < max)
 			pc[n] = ret;
 		n++;
-		low = fp + sizeof(fp);
-		fp = frame[0];
+		low = record + sizeof(record);
+		record = hd_frame_record(frame[0]);
 	}
 	return n;
 }

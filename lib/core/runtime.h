@@ -34,7 +34,7 @@ struct hd_runtime {
 	_Atomic uint32_t nidle;		/* idle processors */
 	_Atomic uint64_t idle[HD_MAX_PROCS / 64];
 	_Atomic bool stop;		/* a world stop is wanted: give up your P */
-	_Atomic bool starved;		/* a machine could not be made: the monitor tries again */
+	_Atomic uint32_t starved;	/* bool; a machine could not be made: the monitor tries again */
 
 	struct hd_lock lock;		/* global queue, machine lists */
 	struct hd_fiber *global_head, *global_tail;

@@ -192,5 +192,25 @@ static inline void read_fpcr(pid_t tid, char *v)
 	put(v, "%08lx", (unsigned long)w);
 }
 
+#elif defined(__riscv)
+
+static inline int change_frm(void)		/* round up */
+{
+	uint64_t w;
+
+	__asm__ volatile("frrm %0" : "=r"(w));
+	__asm__ volatile("fsrm %0" : : "r"(w ^ 3));
+	return 0;
+}
+
+static inline void read_frm(pid_t tid, char *v)
+{
+	uint64_t w;
+
+	(void)tid;
+	__asm__ volatile("frrm %0" : "=r"(w));
+	put(v, "%lu", (unsigned long)w);
+}
+
 #endif
 #endif

@@ -108,6 +108,8 @@ static const struct attr attr_table[] = {
 	A(pkru, pkru, pkru, HANDED_ON | SELF_ONLY | NO_EXEC | REGISTER),
 #elif defined(__aarch64__)
 	A(fpcr, fpcr, fpcr, HANDED_ON | SELF_ONLY | NO_EXEC | REGISTER),
+#elif defined(__riscv)
+	A(frm, frm, frm, HANDED_ON | SELF_ONLY | NO_EXEC | REGISTER),
 #endif
 };
 

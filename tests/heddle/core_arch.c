@@ -41,6 +41,26 @@ static void trash(void)
 		::: "x0", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x18",
 		    "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30",
 		    "v0", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v31");
+#elif defined(__riscv)
+	__asm__ volatile(
+		"li	a0, -1\n\t"
+		"mv	ra, a0\n\t" "mv	t0, a0\n\t" "mv	t1, a0\n\t" "mv	t2, a0\n\t"
+		"mv	t3, a0\n\t" "mv	t4, a0\n\t" "mv	t5, a0\n\t" "mv	t6, a0\n\t"
+		"mv	a1, a0\n\t" "mv	a2, a0\n\t" "mv	a3, a0\n\t" "mv	a4, a0\n\t"
+		"mv	a5, a0\n\t" "mv	a6, a0\n\t" "mv	a7, a0\n\t" "mv	s1, a0\n\t"
+		"mv	s2, a0\n\t" "mv	s3, a0\n\t" "mv	s4, a0\n\t" "mv	s5, a0\n\t"
+		"mv	s6, a0\n\t" "mv	s7, a0\n\t" "mv	s8, a0\n\t" "mv	s9, a0\n\t"
+		"mv	s10, a0\n\t" "mv	s11, a0\n\t"
+		"fmv.d.x	ft0, a0\n\t" "fmv.d.x	ft11, a0\n\t" "fmv.d.x	fa0, a0\n\t"
+		"fmv.d.x	fa7, a0\n\t" "fmv.d.x	fs0, a0\n\t" "fmv.d.x	fs1, a0\n\t"
+		"fmv.d.x	fs2, a0\n\t" "fmv.d.x	fs3, a0\n\t" "fmv.d.x	fs4, a0\n\t"
+		"fmv.d.x	fs5, a0\n\t" "fmv.d.x	fs6, a0\n\t" "fmv.d.x	fs7, a0\n\t"
+		"fmv.d.x	fs8, a0\n\t" "fmv.d.x	fs9, a0\n\t" "fmv.d.x	fs10, a0\n\t"
+		"fmv.d.x	fs11, a0\n\t"
+		::: "ra", "t0", "t1", "t2", "t3", "t4", "t5", "t6", "a0", "a1", "a2",
+		    "a3", "a4", "a5", "a6", "a7", "s1", "s2", "s3", "s4", "s5", "s6",
+		    "s7", "s8", "s9", "s10", "s11", "ft0", "ft11", "fa0", "fa7", "fs0", "fs1",
+		    "fs2", "fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9", "fs10", "fs11");
 #else
 	__asm__ volatile(
 		"movq	$-1, %%rax\n\t" "movq	%%rax, %%rbx\n\t" "movq	%%rax, %%rcx\n\t"

@@ -218,7 +218,7 @@ struct side {
 	struct hd_fresh *own, *other;
 	struct hd_fiber *first;
 	int n;
-	atomic_uchar *seen;
+	atomic_uint *seen;
 	atomic_int *left;
 };
 
@@ -249,7 +249,7 @@ TEST_F(fresh, two_threads)
 {
 	int n = scaled(200000), twice = 0, never = 0;
 	struct hd_fiber *f = fibers(2 * n);
-	atomic_uchar *seen = calloc((size_t)n * 2, sizeof(*seen));
+	atomic_uint *seen = calloc((size_t)n * 2, sizeof(*seen));
 	atomic_int left = 2 * n;
 	struct side a = { &self->a, &self->b, f, n, seen, &left };
 	struct side b = { &self->b, &self->a, f + n, n, seen, &left };

@@ -273,6 +273,8 @@ static const struct dirt {
 	{ "mxcsr", change_mxcsr }, { "x87", change_x87 }, { "pkru", change_pkru },
 #elif defined(__aarch64__)
 	{ "fpcr", change_fpcr },
+#elif defined(__riscv)
+	{ "frm", change_frm },
 #endif
 };
 #define NDIRTS	(sizeof(dirts) / sizeof(dirts[0]))

@@ -662,6 +662,8 @@ static int change_mask(void)
 #define change_registers change_mxcsr
 #elif defined(__aarch64__)
 #define change_registers change_fpcr
+#elif defined(__riscv)
+#define change_registers change_frm
 #endif
 
 static const struct {

@@ -767,7 +767,7 @@ static struct mesh {
 	long each;		/* elements sent by each who sends */
 	bool timed, jitter;
 	struct hd_chan *c[CHANNELS];
-	_Atomic uint8_t *seen;
+	_Atomic uint32_t *seen;
 	atomic_int sending;
 	atomic_long received, doubled, disorder, trespass, timeouts;
 } mesh;
@@ -914,7 +914,7 @@ static int mesh_main(void *arg)
 			mesh.sending++;
 		}
 	}
-	mesh.seen = calloc((size_t)total, 1);
+	mesh.seen = calloc((size_t)total, sizeof(*mesh.seen));
 	for (int i = 0; i < mesh.workers; i++)
 		EXPECT_EQ(0, hd_go(&f[i], mesh_worker, &w[i]));
 	for (int i = 0; i < mesh.workers; i++)

@@ -580,6 +580,11 @@ TEST(fpcr)
 {
 	CHECK(change_fpcr, BIT(FPU));
 }
+#elif defined(__riscv)
+TEST(frm)
+{
+	CHECK(change_frm, BIT(FPU));
+}
 #endif
 
 /* ---- reading must not do any harm ----------------------------------------- */

@@ -77,6 +77,11 @@ static inline void hd_fault_context(const void *ucontext, struct hd_ctx *c)
 	*c = (struct hd_ctx){ .pc = r->pc, .sp = r->sp, .fp = r->regs[29] };
 }
 
+static inline uintptr_t hd_frame_record(uintptr_t fp)
+{
+	return fp;
+}
+
 /* It may be signed. */
 static inline uintptr_t hd_return_address(uintptr_t saved)
 {

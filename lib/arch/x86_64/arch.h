@@ -91,6 +91,12 @@ static inline void hd_fault_context(const void *ucontext, struct hd_ctx *c)
 			      .fp = (uintptr_t)r[REG_RBP] };
 }
 
+/* Where a frame pointer says that the caller's, and the return address after it, are. */
+static inline uintptr_t hd_frame_record(uintptr_t fp)
+{
+	return fp;
+}
+
 /* The address in a return address as it is found on the stack. */
 static inline uintptr_t hd_return_address(uintptr_t saved)
 {
