@@ -174,21 +174,23 @@ static void hd_requests_forget(struct list_head *list)
 		hd_request_put(req);
 }
 
-void hd_templates_free(struct hd_ctx *ctx)
+static void hd_templates_forget(struct list_head *list)
 {
 	struct hd_template *t, *next;
 
-	list_for_each_entry_safe(t, next, &ctx->templates, node)
+	list_for_each_entry_safe(t, next, list, node)
 		hd_template_free(t);
+}
+
+void hd_templates_free(struct hd_ctx *ctx)
+{
+	hd_templates_forget(&ctx->templates);
 	hd_requests_forget(&ctx->left);
 }
 
 static void hd_gone_free(struct hd_gone *gone)
 {
-	struct hd_template *t, *next;
-
-	list_for_each_entry_safe(t, next, &gone->templates, node)
-		hd_template_free(t);
+	hd_templates_forget(&gone->templates);
 	hd_requests_forget(&gone->requests);
 }
 
