@@ -20,15 +20,20 @@
 
 #define PRCTL(a, b, c)	hd_raw_syscall(__NR_prctl, a, (long)(b), (long)(c), 0, 0)
 
-CHILD static long write_file(const char *path, const char *text, size_t len)
+CHILD static long write_at(int dir, const char *path, const char *text, size_t len)
 {
-	long fd = CALL(openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0), r;
+	long fd = CALL(openat, dir, path, O_WRONLY | O_CLOEXEC, 0), r;
 
 	if (fd < 0)
 		return fd;
 	r = CALL(write, fd, text, len, 0);
 	CALL(close, fd, 0, 0, 0);
 	return r < 0 ? r : (size_t)r == len ? 0 : -EIO;
+}
+
+CHILD static long write_file(const char *path, const char *text, size_t len)
+{
+	return write_at(AT_FDCWD, path, text, len);
 }
 
 /* ---- process ---- */
@@ -55,15 +60,9 @@ CHILD static void id_maps(struct hd_child *c)
 
 CHILD static void cgroup(struct hd_child *c)
 {
-	long fd, r;
-
-	if (!c->join_cgroup)
-		return;
-	fd = CALL(openat, c->req->attr->cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC, 0);
-	hd_child_check(c, fd, HD_STEP_CGROUP);
-	r = CALL(write, fd, "0", 1, 0);
-	hd_child_check(c, r, HD_STEP_CGROUP);
-	CALL(close, fd, 0, 0, 0);
+	if (c->join_cgroup)
+		hd_child_check(c, write_at(c->req->attr->cgroup, "cgroup.procs", "0", 1),
+			       HD_STEP_CGROUP);
 }
 
 CHILD void hd_child_session(struct hd_child *c)
