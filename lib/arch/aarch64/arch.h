@@ -8,20 +8,7 @@
 #include <stdint.h>
 #include <ucontext.h>
 
-struct hd_machine;
-
-struct hd_ctx {
-	uintptr_t pc, sp, fp;
-};
-
-void hd_ctx_start(void);
-
-static inline void hd_ctx_make(struct hd_ctx *c, void *top, void (*entry)(void *arg))
-{
-	c->pc = (uintptr_t)hd_ctx_start;
-	c->sp = (uintptr_t)top & ~(uintptr_t)15;
-	c->fp = (uintptr_t)entry;
-}
+#include "arch/context.h"
 
 static inline __attribute__((always_inline)) void *hd_switch(struct hd_ctx *from,
 							     struct hd_ctx *to, void *arg)
@@ -95,11 +82,6 @@ static inline void hd_cpu_relax(void)
 {
 	__asm__ volatile("yield");
 }
-
-void hd_blank_leave(uintptr_t *sp);
-long hd_blank_clone(unsigned long flags, uintptr_t sp, void *parent_tid, void *child_tid,
-		    uintptr_t tls);
-long hd_template_park(int fd, unsigned long request, void *arg);
 
 struct hd_control {
 	uint64_t fpcr;

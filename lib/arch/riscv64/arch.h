@@ -8,20 +8,7 @@
 #include <stdint.h>
 #include <ucontext.h>
 
-struct hd_machine;
-
-struct hd_ctx {
-	uintptr_t pc, sp, fp;
-};
-
-void hd_ctx_start(void);
-
-static inline void hd_ctx_make(struct hd_ctx *c, void *top, void (*entry)(void *arg))
-{
-	c->pc = (uintptr_t)hd_ctx_start;
-	c->sp = (uintptr_t)top & ~(uintptr_t)15;
-	c->fp = (uintptr_t)entry;
-}
+#include "arch/context.h"
 
 /*
  * gp is the program's, tp the thread's: neither is switched.  Not through t0: a jump
@@ -89,11 +76,6 @@ static inline void hd_cpu_relax(void)
 	/* pause (Zihintpause), a fence that orders nothing where there is none */
 	__asm__ volatile(".insn	0x0100000f");
 }
-
-void hd_blank_leave(uintptr_t *sp);
-long hd_blank_clone(unsigned long flags, uintptr_t sp, void *parent_tid, void *child_tid,
-		    uintptr_t tls);
-long hd_template_park(int fd, unsigned long request, void *arg);
 
 /* The rounding mode; the rest of fcsr is flags of what has happened. */
 struct hd_control {
