@@ -181,12 +181,6 @@ static inline int count_maps(void)
 	return n;
 }
 
-/* Run by an emulator, which lives in the same process (tests/run.sh says so). */
-static inline bool emulated(void)
-{
-	return getenv("HEDDLE_EMULATED");
-}
-
 /* Something else happens first, now and then: for fibers that are to meet in any order. */
 static inline void jitter(uint32_t *seed)
 {

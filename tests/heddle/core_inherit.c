@@ -452,7 +452,7 @@ TEST_F(inherit, processes)
 {
 	if (attr->flags & NO_SPAWN)
 		return;
-	if (getenv("HEDDLE_EMULATED"))
+	if (emulated())
 		SKIP(return, "no exec in emulation");
 	EXPECT_TRUE(run(exec_control, NULL));
 	SKIP_IF_REFUSED();

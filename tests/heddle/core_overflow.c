@@ -23,6 +23,20 @@ static void runs(struct outcome *o, int (*fn)(void *arg), void *arg)
 	in_process(o, fn, arg, 60);
 }
 
+/* A runtime with that main fiber and so many processors, and nothing else to it. */
+struct start {
+	int (*main)(void *arg);
+	unsigned int procs;
+};
+
+static int start(void *arg)
+{
+	const struct start *s = arg;
+
+	limit_main();
+	return run_opt(s->main, NULL, s->procs, 0);
+}
+
 #define EXPECT_SIGNAL(o, sig) do { \
 	EXPECT_TRUE(WIFSIGNALED((o)->status) && WTERMSIG((o)->status) == (sig)); \
 	if (!WIFSIGNALED((o)->status) || WTERMSIG((o)->status) != (sig)) \
@@ -202,19 +216,13 @@ static int main_main(void *arg)
 	return 0;
 }
 
-static int main_fiber(void *procs)
-{
-	limit_main();
-	return run_opt(main_main, NULL, *(unsigned int *)procs, 0);
-}
-
 TEST_F(overflow, names_the_main_fiber)
 {
-	unsigned int procs = variant->procs;
+	struct start s = { main_main, variant->procs };
 	struct outcome o;
 
 	SKIP_SANITIZED();
-	runs(&o, main_fiber, &procs);
+	runs(&o, start, &s);
 	EXPECT_SIGNAL(&o, SIGSEGV);
 	EXPECT_SAID(&o, REPORT);
 	EXPECT_SAID(&o, " \"main\" has used up");
@@ -233,20 +241,14 @@ static int several_main(void *arg)
 	return 0;
 }
 
-static int several(void *procs)
-{
-	limit_main();
-	return run_opt(several_main, NULL, *(unsigned int *)procs, 0);
-}
-
 TEST_F(overflow, of_several_at_once)
 {
-	unsigned int procs = variant->procs;
+	struct start s = { several_main, variant->procs };
 	struct outcome o;
 
 	SKIP_SANITIZED();
 	for (int i = 0; i < scaled(20); i++) {
-		runs(&o, several, &procs);
+		runs(&o, start, &s);
 		EXPECT_SIGNAL(&o, SIGSEGV);
 		EXPECT_SAID(&o, REPORT);
 	}
@@ -293,19 +295,13 @@ static int foreign_main(void *arg)
 	return 0;
 }
 
-static int foreign(void *procs)
-{
-	limit_main();
-	return run_opt(foreign_main, NULL, *(unsigned int *)procs, 0);
-}
-
 TEST_F(overflow, a_foreign_threads_stack_is_its_own)
 {
-	unsigned int procs = variant->procs;
+	struct start s = { foreign_main, variant->procs };
 	struct outcome o;
 
 	SKIP_SANITIZED();
-	runs(&o, foreign, &procs);
+	runs(&o, start, &s);
 	EXPECT_SIGNAL(&o, SIGSEGV);
 	EXPECT_SILENT(&o, "heddle: ");
 }

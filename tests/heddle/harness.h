@@ -8,9 +8,18 @@
 #ifndef HARNESS_H
 #define HARNESS_H
 
+#include <stdbool.h>
+#include <stdlib.h>
+
 #include "../kselftest_harness.h"
 
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT 150	/* s */
+
+/* Run by an emulator, which lives in the same process (tests/run.sh says so). */
+static inline bool emulated(void)
+{
+	return getenv("HEDDLE_EMULATED");
+}
 
 #endif

@@ -136,11 +136,6 @@ static void attr_child(const char *mode)
 
 /* ---- asking for one ---- */
 
-static bool emulated(void)
-{
-	return getenv("HEDDLE_EMULATED");
-}
-
 /* The program says so, and the caller is as it was. */
 static void expect_attrs(struct __test_metadata *_metadata, struct job *j)
 {

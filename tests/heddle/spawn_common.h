@@ -52,7 +52,7 @@ static void find_self(void)
 	char path[2 * PATH_MAX];
 
 	self_path[n > 0 ? n : 0] = '\0';
-	if (!getenv("HEDDLE_EMULATED"))
+	if (!emulated())
 		return;
 	name = strrchr(self_path, '/');
 	n = snprintf(path, sizeof(path), "%s%s", native ? native : "", name ? name : "/");

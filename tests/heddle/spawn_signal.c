@@ -70,7 +70,7 @@ SPAWN_TEST(no_handler_in_child)
 /* Emulators give real-time signals other numbers than the program sees, and have fewer. */
 static int realtime(int sig, int instead)
 {
-	return getenv("HEDDLE_EMULATED") ? instead : sig;
+	return emulated() ? instead : sig;
 }
 
 SPAWN_TEST(mask_of_caller)
@@ -163,7 +163,7 @@ SPAWN_TEST(sigchld)
 	j->path = "/nonexistent";
 	EXPECT_EQ(-ENOENT, job_run(j));
 	usleep(10000);
-	if (flags & HD_SPAWN_NO_MODULE && !getenv("HEDDLE_EMULATED"))
+	if (flags & HD_SPAWN_NO_MODULE && !emulated())
 		EXPECT_EQ(1, atomic_load(&children));
 	signal(SIGCHLD, SIG_DFL);
 	free(j);

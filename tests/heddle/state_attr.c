@@ -541,7 +541,7 @@ TEST(signal_mask)
 	ASSERT_EQ(0, examine(change_sigmask, &res));
 	EXPECT_EQ(BIT(SIGMASK), res.own);
 	/* an emulator blocks no signals where its program does */
-	if (!getenv("HEDDLE_EMULATED")) {
+	if (!emulated()) {
 		EXPECT_EQ(BIT(SIGMASK), res.outside);
 	}
 }
