@@ -13,6 +13,7 @@
 #	make bench	against Go, Boost, glibc ... : build/bench.json (BENCH=names, QUICK=1)
 #	make bench-vm	kernel-side cost in instructions: build/bench-vm.json
 #	make check-riscv64	the user-space tests built for riscv64, emulated
+#	make fuzz	the module's calls in all ways (FUZZ=minutes, SEED=n)
 #	make soak	the tests over and over (SOAK=minutes, STRESS=seconds)
 #	make vm-shell	a shell in the virtual machine, module loaded (KERNEL=6.12)
 #	make install	PREFIX=/usr/local DESTDIR=
@@ -79,6 +80,10 @@ soak: lib tools
 	@$(SETUP) build kmod vm kselftest
 	@SOAK=$(SOAK) STRESS=$(STRESS) TESTS="$(TESTS)" tests/soak.sh
 
+fuzz: lib
+	@$(SETUP) build kmod vm kselftest
+	@FUZZ=$(FUZZ) SEED=$(SEED) KERNEL=$(KERNEL) tests/fuzz/fuzz.sh
+
 bench:
 	@$(SETUP) build bench
 	@$(MAKE) -C tests/bench O=$(O) bench
@@ -113,7 +118,7 @@ install: lib tools
 		install -m 644 $(O)/man/$$s $(DESTDIR)$(PREFIX)/share/man/man$${s##*.}/; done; fi
 
 clean:
-	rm -rf $(O)/lib* $(O)/tools $(O)/tests* $(O)/kmod $(O)/demo $(O)/bench $(O)/check $(O)/man
+	rm -rf $(O)/lib* $(O)/tools $(O)/tests* $(O)/kmod $(O)/demo $(O)/bench $(O)/check $(O)/man $(O)/fuzz
 
-.PHONY: all lib tools kmod load unload demo check check-riscv64 run_tests soak bench bench-vm \
+.PHONY: all lib tools kmod load unload demo check check-riscv64 run_tests soak fuzz bench bench-vm \
 	vm-shell docs install clean
