@@ -1,56 +1,148 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
-/* heddle/sync.h: mutex */
+/*
+ * heddle/sync.h: mutex.
+ *
+ * Who unlocks frees the mutex and wakes the one who has waited longest, who then
+ * tries like anybody else: handing it over would make every other section wait for
+ * a switch of fibers, as its next owner is not there yet.  One who finds it taken
+ * again a millisecond after he came says STARVING, before the others in the queue, and
+ * is handed it.  So a wait is bounded all the same.  From: Go's sync.Mutex
+ * (proposal 13086), which has it from WebKit's locks.
+ *
+ * HELD and AWAKE change by one atomic, WAITED and STARVING under the guard as well,
+ * and only while the mutex is held: so who unlocks with one of these set and takes
+ * the guard first has, until he frees it, an object that is still there.  After that
+ * whom he has claimed is in his call until he is finished (api/sync.h).
+ */
 #include "api/sync.h"
 
-#define FREE	0u
-#define HELD	1u
-#define WAITED	2u
+#define HELD		(1u << 0)
+#define WAITED		(1u << 1)	/* the queue is not empty */
+#define AWAKE		(1u << 2)	/* somebody tries: no need to wake another one */
+#define STARVING	(1u << 3)	/* to be handed over to the head of the queue */
 
-static bool take(struct hd_mutex *m, uint32_t *seen)
+#define PATIENCE	1000000u	/* ns */
+
+#define OURS		0		/* what a waiter is told: it is his, */
+#define TRY_AGAIN	1		/* it was freed, and AWAKE is his */
+
+static bool change(struct hd_mutex *m, uint32_t *s, uint32_t to)
 {
-	*seen = FREE;
+	/*
+	 * acquire: pairs with the release of who unlocked; release: for the acquire of who
+	 * takes it next, also where we only add a bit to a free one
+	 */
+	return atomic_compare_exchange_weak_explicit(hd_word(&m->word), s, to,
+						     memory_order_acq_rel, memory_order_relaxed);
+}
+
+static bool take(struct hd_mutex *m)
+{
+	uint32_t s = 0;
+
 	/* acquire: pairs with the release of the unlock */
-	return atomic_compare_exchange_strong_explicit(hd_word(&m->word), seen, HELD,
+	return atomic_compare_exchange_strong_explicit(hd_word(&m->word), &s, HELD,
 						       memory_order_acquire,
 						       memory_order_relaxed);
 }
 
-/* Take it, or queue up; hd_mutex_unlock then hands it over.  Inside the runtime. */
-static int lock_slow(struct hd_mutex *m, uint64_t deadline)
+static uint32_t look(struct hd_mutex *m)
+{
+	return atomic_load_explicit(hd_word(&m->word), memory_order_relaxed);
+}
+
+/* One who tries: since when, and whether AWAKE is his. */
+struct attempt {
+	uint64_t since;			/* 0: he has not waited yet */
+	bool awake;
+};
+
+/* Take it if it is, or comes, free before long; else *s is its word. */
+static bool try_a_little(struct hd_mutex *m, struct attempt *a, uint32_t *s)
+{
+	int spins = 0;
+
+	for (;;) {
+		*s = look(m);
+		if (!(*s & HELD)) {
+			if (change(m, s, (*s | HELD) & ~(a->awake ? AWAKE : 0)))
+				return true;
+		} else if (!(*s & STARVING) && hd_spin_a_little(&spins, 30)) {
+			if (!a->awake && (*s & (WAITED | AWAKE)) == WAITED)
+				a->awake = change(m, s, *s | AWAKE);
+		} else {
+			return false;
+		}
+	}
+}
+
+/* Take it, or say that it is waited for: with the guard, then held. */
+static bool take_or_guard(struct hd_mutex *m, struct attempt *a)
 {
 	uint32_t s;
-	int err;
+
+	while (!try_a_little(m, a, &s)) {
+		uint32_t add = WAITED;
+
+		if (a->since && hd_now() - a->since > PATIENCE)
+			add |= STARVING;
+		hd_guard_lock(&m->guard);
+		while (s & HELD) {
+			if (change(m, &s, (s | add) & ~(a->awake ? AWAKE : 0))) {
+				a->awake = false;
+				return false;
+			}
+		}
+		hd_guard_unlock(&m->guard);
+	}
+	return true;
+}
+
+/* A waiter has given up: the last one takes WAITED with him. */
+static void give_up(struct hd_mutex *m)
+{
+	uint32_t s;
 
 	hd_guard_lock(&m->guard);
-	/* under the guard: a WAITED of before may be a HELD by now, whose unlock would not look */
-	do {
-		if (take(m, &s)) {
-			hd_guard_unlock(&m->guard);
-			return 0;
-		}
-		/* said under the guard: the holder's unlock comes here, and finds us queued */
-	} while (s != WAITED &&
-		 !atomic_compare_exchange_strong_explicit(hd_word(&m->word), &s, WAITED,
-							  memory_order_relaxed,
-							  memory_order_relaxed));
-	err = hd_wait_in(&m->wait, &m->guard, deadline, HD_WHY_MUTEX, m);
-	if (!err)
-		return 0;
-	hd_guard_lock(&m->guard);
-	/* the last to give up: a WAITED changes under the guard only */
-	if (!m->wait.head &&
-	    atomic_load_explicit(hd_word(&m->word), memory_order_relaxed) == WAITED)
-		atomic_store_explicit(hd_word(&m->word), HELD, memory_order_relaxed);
+	s = look(m);
+	while (!m->wait.head && s & WAITED && !change(m, &s, s & ~(WAITED | STARVING)))
+		;
 	hd_guard_unlock(&m->guard);
-	return err;
+}
+
+/* Inside the runtime. */
+static int lock_slow(struct hd_mutex *m, uint64_t deadline)
+{
+	struct attempt a = { 0, false };
+
+	while (!take_or_guard(m, &a)) {
+		struct hd_waiter w;
+		int r;
+
+		hd_waiter_init(&w, NULL);
+		if (a.since)
+			hd_waitq_push_front(&m->wait, &w);
+		else
+			hd_waitq_push(&m->wait, &w);
+		hd_guard_unlock(&m->guard);
+		if (!a.since)
+			a.since = hd_now();
+		r = hd_waiter_wait(&w, &m->guard, &m->wait, deadline, HD_WHY_MUTEX, m);
+		if (r == OURS)
+			return 0;
+		if (r != TRY_AGAIN) {
+			give_up(m);
+			return r;
+		}
+		a.awake = true;
+	}
+	return 0;
 }
 
 void hd_mutex_lock(struct hd_mutex *m)
 {
-	uint32_t s;
-
-	if (take(m, &s))
+	if (take(m))
 		return;
 	if (!hd_enter())
 		hd_bug("hd_mutex_lock on a held mutex from a thread outside the runtime");
@@ -60,10 +152,9 @@ void hd_mutex_lock(struct hd_mutex *m)
 
 int hd_mutex_lock_until(struct hd_mutex *m, uint64_t deadline)
 {
-	uint32_t s;
 	int err;
 
-	if (take(m, &s))
+	if (take(m))
 		return 0;
 	if (!hd_enter())
 		return -EPERM;
@@ -74,36 +165,61 @@ int hd_mutex_lock_until(struct hd_mutex *m, uint64_t deadline)
 
 int hd_mutex_trylock(struct hd_mutex *m)
 {
-	uint32_t s;
+	uint32_t s = look(m);
 
-	return take(m, &s) ? 0 : -EBUSY;
+	while (!(s & HELD))
+		if (change(m, &s, s | HELD))
+			return 0;
+	return -EBUSY;
+}
+
+/*
+ * Wake who has waited longest, or hand it over to him.  False: nobody waits any more,
+ * and it is still the caller's; were it freed with the guard held, who takes it next
+ * could do away with the guard.
+ */
+static bool pass_on(struct hd_mutex *m)
+{
+	struct hd_waiter *w;
+	uint32_t s, to;
+	bool hand;
+
+	hd_guard_lock(&m->guard);
+	s = look(m);
+	if (!(s & WAITED)) {
+		hd_guard_unlock(&m->guard);
+		return false;
+	}
+	w = hd_waitq_claim(&m->wait);
+	do {
+		hand = w && s & STARVING;
+		to = s & ~(STARVING | (m->wait.head ? 0 : WAITED));
+		if (!hand)
+			to = (to & ~HELD) | (w ? AWAKE : 0);
+	} while (!change(m, &s, to));
+	hd_guard_unlock(&m->guard);
+	hd_finish_one(w, hand ? OURS : TRY_AGAIN);
+	return true;
 }
 
 void hd_mutex_unlock(struct hd_mutex *m)
 {
-	struct hd_waiter *w;
-	uint32_t held;
+	uint32_t s = HELD;
+	bool passed;
 
-again:
-	held = HELD;
-	/* release: pairs with the acquire of take() */
-	if (atomic_compare_exchange_strong_explicit(hd_word(&m->word), &held, FREE,
-						    memory_order_release, memory_order_relaxed))
-		return;
-	if (!hd_enter())
-		hd_bug("hd_mutex_unlock of a mutex that fibers wait for, from outside the runtime");
-	hd_guard_lock(&m->guard);
-	if (atomic_load_explicit(hd_word(&m->word), memory_order_relaxed) == HELD) {
-		/* who waited has given up */
-		hd_guard_unlock(&m->guard);
+	/* release: pairs with the acquire of take() and change() */
+	while (!atomic_compare_exchange_weak_explicit(hd_word(&m->word), &s, s & ~HELD,
+						      memory_order_release,
+						      memory_order_relaxed)) {
+		if (!(s & STARVING) && (s & (WAITED | AWAKE)) != WAITED)
+			continue;
+		if (!hd_enter())
+			hd_bug("hd_mutex_unlock of a mutex that fibers wait for, "
+			       "from outside the runtime");
+		passed = pass_on(m);
 		hd_leave();
-		goto again;
+		if (passed)
+			return;
+		s = HELD;
 	}
-	w = hd_waitq_claim(&m->wait);
-	/* the mutex stays held and becomes the waiter's; release: as above */
-	if (!m->wait.head)
-		atomic_store_explicit(hd_word(&m->word), w ? HELD : FREE, memory_order_release);
-	hd_guard_unlock(&m->guard);
-	hd_finish_one(w, 0);
-	hd_leave();
 }

@@ -51,6 +51,21 @@ static struct hd_waiter *turn(struct hd_rwlock *l, uint32_t s, bool readers_firs
 	return w;
 }
 
+/*
+ * While nobody waits, who does not either takes nobody's turn.  Only while this processor
+ * has nothing else to do: where many fibers take turns the holders are often not running.
+ */
+static bool comes_free(struct hd_rwlock *l, bool write)
+{
+	int spins = 0;
+
+	while (!(atomic_load_explicit(hd_word(&l->word), memory_order_relaxed) & WAITED) &&
+	       !hd_proc_has_work(hd_this_machine()->p) && hd_spin_a_little(&spins, 30))
+		if (!(write ? hd_rwlock_trywrlock(l) : hd_rwlock_tryrdlock(l)))
+			return true;
+	return false;
+}
+
 static int lock_slow(struct hd_rwlock *l, bool write, uint64_t deadline)
 {
 	struct hd_waitq *q = write ? &l->writers : &l->readers;
@@ -60,6 +75,10 @@ static int lock_slow(struct hd_rwlock *l, bool write, uint64_t deadline)
 
 	if (!hd_enter())
 		return -EPERM;
+	if (comes_free(l, write)) {
+		hd_leave();
+		return 0;
+	}
 	hd_guard_lock(&l->guard);
 	s = freeze(l);
 	if (write ? !s : !(s & WRITER) && !l->writers.head) {

@@ -33,6 +33,25 @@ static inline _Atomic uint32_t *hd_word(uint32_t *word)
 	return (_Atomic uint32_t *)word;
 }
 
+/*
+ * Is it worth while to look again, before the fiber waits?  A few hundred nanoseconds
+ * long, and only where another processor runs, whose fiber may be about to do what we
+ * wait for.  Then `pauses` of them pass.  From: Go's runtime_canSpin; other fibers that
+ * are ready on this processor do not count here, as to switch to one costs as much.
+ */
+#define HD_SPINS	60
+
+static inline bool hd_spin_a_little(int *spins, int pauses)
+{
+	if (*spins >= HD_SPINS || hd_rt.nprocs < 2 ||
+	    atomic_load_explicit(&hd_rt.nidle, memory_order_relaxed) + 1 >= hd_rt.nprocs)
+		return false;
+	*spins += pauses;
+	for (int i = 0; i < pauses; i++)
+		hd_cpu_relax();
+	return true;
+}
+
 /* Under the guard: all that wait in q, linked by next. */
 static inline struct hd_waiter *hd_claim_all(struct hd_waitq *q)
 {

@@ -34,6 +34,18 @@ void hd_waitq_push(struct hd_waitq *q, struct hd_waiter *w)
 	w->queued = true;
 }
 
+void hd_waitq_push_front(struct hd_waitq *q, struct hd_waiter *w)
+{
+	w->prev = NULL;
+	w->next = q->head;
+	if (q->head)
+		q->head->prev = w;
+	else
+		q->tail = w;
+	set_head(q, w);
+	w->queued = true;
+}
+
 static void unlink_waiter(struct hd_waitq *q, struct hd_waiter *w)
 {
 	if (w->prev)

@@ -39,6 +39,7 @@ void hd_waiter_init(struct hd_waiter *w, void *elem);
 
 /* Under the guard. */
 void hd_waitq_push(struct hd_waitq *q, struct hd_waiter *w);
+void hd_waitq_push_front(struct hd_waitq *q, struct hd_waiter *w);
 struct hd_waiter *hd_waitq_claim(struct hd_waitq *q);
 void hd_waitq_remove(struct hd_waitq *q, struct hd_waiter *w);	/* if it is queued */
 

@@ -102,6 +102,56 @@ TEST_F(sync, mutex_no_wakeup_is_lost)
 	EXPECT_EQ(0, run_opt(tight_main, NULL, variant->procs, 0));
 }
 
+/* Who takes the mutex again as soon as it is free, against one who comes now and then. */
+static atomic_bool enough;
+
+static void *hog_mutex(void *arg)
+{
+	(void)arg;
+	while (!enough) {
+		uint64_t end;
+
+		hd_mutex_lock(&mutex);
+		end = hd_now() + 200000;
+		while (hd_now() < end)
+			;
+		hd_mutex_unlock(&mutex);
+	}
+	return NULL;
+}
+
+static int hogs_main(void *arg)
+{
+	struct hd_fiber *f[3];
+
+	(void)arg;
+	enough = false;
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(0, hd_go(&f[i], hog_mutex, NULL));
+	for (int i = 0; i < scaled(20); i++) {
+		hd_yield();
+		hd_mutex_lock(&mutex);
+		hd_mutex_unlock(&mutex);
+	}
+	for (int i = 0; i < scaled(20); i++) {
+		hd_yield();
+		EXPECT_EQ(0, hd_mutex_lock_until(&mutex, hd_now() + 600000000000u));
+		hd_mutex_unlock(&mutex);
+	}
+	enough = true;
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(0, hd_join(f[i], NULL));
+	EXPECT_EQ(0, mutex.word);
+	return 0;
+}
+
+/* Without STARVING the one may wait for ever. */
+TEST_F(sync, mutex_hogs_starve_nobody)
+{
+	mutex = (struct hd_mutex)HD_MUTEX_INIT;
+	EXPECT_EQ(0, run_opt(hogs_main, NULL, variant->procs, 0));
+}
+
 struct turn {
 	int me;
 	struct hd_mutex *m;

@@ -29,7 +29,7 @@ struct hd_waitq {		/* private */
 
 /* The fields of all are private. */
 struct hd_mutex {
-	uint32_t word;		/* 0 free, 1 held, 2 held and waited for */
+	uint32_t word;		/* held; somebody waits, tries, is to be next */
 	uint32_t guard;
 	struct hd_waitq wait;
 };
@@ -78,7 +78,12 @@ struct hd_barrier {
 #define HD_WAIT_GROUP_INIT	{ 0, 0, { 0, 0 } }
 #define HD_BARRIER_INIT(n)	{ 0, n, 0, 0, { 0, 0 } }	/* 1 or more */
 
-/* ---- mutex: not recursive; waiters are served in order ---- */
+/*
+ * ---- mutex: not recursive ----
+ *
+ * Who has waited longest is woken, and may find that another one was faster; if that
+ * is so a millisecond after he came, he is next.
+ */
 
 /* Blocks until the mutex is the caller's. */
 HD_API void hd_mutex_lock(struct hd_mutex *m);
