@@ -47,6 +47,15 @@ def threads(name, procs, floor=None, pthread=None, args="", **peers):
     return Row(name, {"procs": procs}, f"{name}_heddle {arg}", commands)
 
 
+def versus_go(name, params, figures=None, samples=None, units=None):
+    """A row whose programs take the parameters as they are called."""
+    program = {"rwlock": "mutex"}.get(name, name)
+    arg = "".join(f" {k}={v}" for k, v in params.items())
+    arg += " rwlock=1" if name == "rwlock" else ""
+    return Row(figures or name, params, f"{program}_heddle{arg}", {GO: f"{program}_go{arg}"},
+               samples, units)
+
+
 SPAWN = ["spawn_held", "spawn_whole", "spawn_call"]
 
 
@@ -75,6 +84,21 @@ def host():
     for procs in (1, 2):
         yield Row(["select_ready", "select_wait"], {"procs": procs},
                   f"select_heddle procs={procs}", {GO: f"select_go procs={procs}"})
+    for buf in (0, 10, 100):
+        yield versus_go("chan_prodcons", {"procs": 2, "buf": buf})
+    for name in ("mutex", "rwlock", "cond"):
+        for fibers in (2, 16):
+            yield versus_go(name, {"procs": 2, "fibers": fibers})
+    for procs in (1, 2):
+        yield versus_go("skynet", {"procs": procs})
+    for n in (100000, 1000000):
+        yield versus_go("park_bytes", {"n": n}, samples=3, units={"park_bytes": "B"})
+    for syscall in ({}, {"syscall": 1}):
+        for delay in (0, 10, 100):
+            yield versus_go("wakeup", {"delay": delay, **syscall},
+                            figures=["wakeup", "wakeup_cpu"])
+    yield versus_go("steal", {"procs": 2})
+    yield versus_go("matmul", {"procs": 2})
     yield Row("foreign_call", {}, "foreign_call_heddle", {
         "floor": "foreign_call_floor", GO: "foreign_call_go"})
     yield Row("foreign_churn", {}, "foreign_churn_heddle", {GO: "foreign_churn_go"})
