@@ -36,9 +36,17 @@
 #define HD_SYS_SETPGID		hd_no_sys_setpgid
 #endif
 
+/* How a kernel function sends its task to user space is known where it is tested. */
+#ifdef CONFIG_X86_64
+#define HD_FEAT_SPAWN_USER	HEDDLE_FEAT_SPAWN_USER
+#else
+#define HD_FEAT_SPAWN_USER	0
+#endif
+
 #define HD_FEAT_SPAWN_ANY						\
 	(HEDDLE_FEAT_SPAWN | HEDDLE_FEAT_SPAWN_FILES |			\
-	 HEDDLE_FEAT_SPAWN_CHDIR | HEDDLE_FEAT_SPAWN_SESSION)
+	 HEDDLE_FEAT_SPAWN_CHDIR | HEDDLE_FEAT_SPAWN_SESSION |		\
+	 HD_FEAT_SPAWN_USER)
 
 /*
  * One per open file.  Belongs to the mm and the thread group that opened it.
@@ -56,6 +64,7 @@ struct hd_ctx {
 	struct list_head requests;	/* hd_request.node, unclaimed; lock */
 	struct list_head left;		/* hd_request.node, claimed, by whom a signal took away; lock */
 	struct list_head results;	/* hd_spawn.node, to be read; lock */
+	struct list_head guests;	/* hd_spawn.node, children in our user's memory; lock */
 	unsigned int parked;		/* lock */
 	unsigned int arrivals;		/* lock: of templates, ever */
 	bool released;			/* lock: by RELEASE, once or more */
@@ -113,6 +122,8 @@ void hd_templates_free(struct hd_ctx *ctx);
 long hd_ioctl_spawn(struct hd_ctx *ctx, void *arg, void __user *uarg);
 ssize_t hd_spawn_read(struct hd_ctx *ctx, char __user *buf, size_t len, bool nonblock);
 void hd_results_free(struct hd_ctx *ctx);
+void hd_spawn_left(struct hd_ctx *ctx);	/* spawn_user.c */
+void hd_guests_free(struct hd_ctx *ctx);
 void hd_spawn_drain(void);	/* spawn_child.c */
 
 /* state.c */

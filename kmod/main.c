@@ -37,6 +37,7 @@ static int hd_open(struct inode *inode, struct file *file)
 	INIT_LIST_HEAD(&ctx->requests);
 	INIT_LIST_HEAD(&ctx->left);
 	INIT_LIST_HEAD(&ctx->results);
+	INIT_LIST_HEAD(&ctx->guests);
 	init_waitqueue_head(&ctx->result_wait);
 	init_waitqueue_head(&ctx->exec_wait);
 	ctx->mm = current->mm;
@@ -62,7 +63,18 @@ void hd_ctx_put(struct hd_ctx *ctx)
 
 static int hd_release(struct inode *inode, struct file *file)
 {
+	hd_guests_free(file->private_data);
 	hd_ctx_put(file->private_data);
+	return 0;
+}
+
+/* Some table of files has one less of it: a spawned child's, perhaps, by its exec or end. */
+static int hd_flush(struct file *file, fl_owner_t id)
+{
+	struct hd_ctx *ctx = file->private_data;
+
+	if (task_tgid(current) != ctx->tgid)
+		hd_spawn_left(ctx);
 	return 0;
 }
 
@@ -208,6 +220,7 @@ static const struct file_operations hd_fops = {
 	.owner		= THIS_MODULE,	/* an open file keeps us from unloading */
 	.open		= hd_open,
 	.release	= hd_release,
+	.flush		= hd_flush,
 	.unlocked_ioctl	= hd_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
 	.mmap		= hd_mmap,

@@ -28,7 +28,8 @@ MODULE_PARM_DESC(spawn_filtered,
 #define HD_SPAWN_FLAGS	(HEDDLE_SPAWN_SYNC | HEDDLE_SPAWN_CLOSE_FDS |		\
 			 HEDDLE_SPAWN_SETSID | HEDDLE_SPAWN_PGROUP |		\
 			 HEDDLE_SPAWN_SIGMASK | HEDDLE_SPAWN_SIGDEFAULT |	\
-			 HEDDLE_SPAWN_UMASK | HEDDLE_SPAWN_NICE | HEDDLE_SPAWN_PIDFD)
+			 HEDDLE_SPAWN_UMASK | HEDDLE_SPAWN_NICE | HEDDLE_SPAWN_PIDFD |	\
+			 HEDDLE_SPAWN_USER | HEDDLE_SPAWN_CGROUP)
 
 void hd_spawn_drop_files(struct hd_spawn *s)
 {
@@ -66,13 +67,19 @@ void hd_spawn_put(struct hd_spawn *s)
 	if (!refcount_dec_and_test(&s->refs))
 		return;
 	hd_spawn_strip(s);
+	put_pid(s->guest);
 	kfree(s);
 }
 
 static int hd_spawn_check(const struct heddle_spawn *r)
 {
-	if ((r->flags & ~HD_SPAWN_FLAGS) || r->reserved || r->reserved2)
+	int err;
+
+	if ((r->flags & ~HD_SPAWN_FLAGS) || r->reserved || r->reserved2 || r->reserved3)
 		return -EINVAL;
+	err = hd_user_check(r);
+	if (err)
+		return err;
 	if ((r->flags & HEDDLE_SPAWN_CLOSE_FDS) && !hd_has(HEDDLE_FEAT_SPAWN_FILES))
 		return -EOPNOTSUPP;
 	if ((r->flags & (HEDDLE_SPAWN_SETSID | HEDDLE_SPAWN_PGROUP)) &&
@@ -99,6 +106,8 @@ static struct hd_spawn *hd_spawn_alloc(struct hd_ctx *ctx, const struct heddle_s
 	init_waitqueue_head(&s->wait);
 	s->req = *r;
 	s->result.cookie = r->cookie;
+	if (r->flags & HEDDLE_SPAWN_USER)
+		return s;
 	s->path = hd_copy_path(r->path);
 	if (IS_ERR(s->path)) {
 		err = PTR_ERR(s->path);

@@ -6,6 +6,7 @@
  *  spawn.c		the call, the results
  *  spawn_args.c	the request, copied from the caller
  *  spawn_child.c	the child, from its clone to its exec; its end in our text
+ *  spawn_user.c	the child that does that in user space
  */
 #ifndef HEDDLE_KMOD_SPAWN_H
 #define HEDDLE_KMOD_SPAWN_H
@@ -31,7 +32,7 @@ struct hd_action {
 struct hd_spawn {
 	refcount_t refs;		/* caller and child */
 	struct hd_ctx *ctx;		/* the child holds it */
-	struct list_head node;		/* hd_ctx.results, once done and asynchronous */
+	struct list_head node;		/* hd_ctx.guests; .results, once done and asynchronous */
 	wait_queue_head_t wait;		/* a synchronous caller */
 	bool done;			/* release store after result */
 	struct heddle_spawn_result result;
@@ -45,6 +46,11 @@ struct hd_spawn {
 	struct hd_action *actions;
 	struct hd_held *held;
 	int nr_held;
+
+	/* With USER. */
+	int __user *pidfd;
+	struct pid *guest;		/* the child, a reference of its own */
+	struct completion vfork;	/* nobody waits for it */
 };
 
 /* spawn.c */
@@ -61,5 +67,12 @@ struct hd_held *hd_find_held(struct hd_spawn *s, int fd);
 
 /* spawn_child.c */
 pid_t hd_spawn_clone(struct hd_ctx *ctx, struct hd_spawn *s, int __user *pidfd);
+/* The child's last words; it keeps nothing of @s.  @err: 0 or negative. */
+void hd_child_report(struct hd_spawn *s, int err);
+void hd_child_done(void);		/* it will soon have left our text */
+
+/* spawn_user.c */
+int hd_user_check(const struct heddle_spawn *r);
+int hd_user_child(void *arg);
 
 #endif

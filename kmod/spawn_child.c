@@ -231,12 +231,12 @@ static int hd_child_exec(struct hd_spawn *s)
 	return static_call(hd_kernel_execve)(s->path, s->argv, s->envp);
 }
 
-static void hd_child_report(struct hd_spawn *s, int err)
+void hd_child_report(struct hd_spawn *s, int err)
 {
 	struct hd_ctx *ctx = s->ctx;
 
 	hd_spawn_strip(s);
-	s->result.pid = pid_nr_ns(task_pid(current), ns_of_pid(ctx->tgid));
+	s->result.pid = pid_nr_ns(s->guest ?: task_tgid(current), ns_of_pid(ctx->tgid));
 	s->result.error = -err;
 	if (!err) {
 		s->result.step = HEDDLE_STEP_NONE;
@@ -258,14 +258,19 @@ static void hd_child_report(struct hd_spawn *s, int err)
 	hd_ctx_put(ctx);
 }
 
+/* The last of ours: hd_spawn_drain() sees to the few instructions left. */
+void hd_child_done(void)
+{
+	if (atomic_dec_and_test(&hd_children))
+		wake_up(&hd_children_wait);
+}
+
 static int hd_child(void *arg)
 {
 	int err = hd_child_exec(arg);
 
 	hd_child_report(arg, err);
-	/* The last of ours: hd_spawn_drain() sees to the few instructions left. */
-	if (atomic_dec_and_test(&hd_children))
-		wake_up(&hd_children_wait);
+	hd_child_done();
 	if (err)	/* a pending SIGKILL's status wins */
 		static_call(hd_do_group_exit)(127 << 8);
 	return 0;
@@ -292,6 +297,17 @@ pid_t hd_spawn_clone(struct hd_ctx *ctx, struct hd_spawn *s, int __user *pidfd)
 	};
 	pid_t pid;
 
+	if (s->req.flags & HEDDLE_SPAWN_USER) {
+		args.fn = hd_user_child;
+		args.exit_signal = 0;	/* the exec makes it SIGCHLD */
+		args.flags |= s->req.namespaces;
+		s->pidfd = pidfd;
+	}
+	if (s->req.flags & HEDDLE_SPAWN_CGROUP) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = s->req.cgroup;
+	}
+
 	/* Else the table is copied here and now, as the caller sees it. */
 	if (s->req.flags & HEDDLE_SPAWN_CLOSE_FDS)
 		args.flags |= CLONE_FILES;
@@ -307,8 +323,7 @@ pid_t hd_spawn_clone(struct hd_ctx *ctx, struct hd_spawn *s, int __user *pidfd)
 	pid = static_call(hd_kernel_clone)(&args);
 	if (pid > 0)
 		return pid;
-	if (atomic_dec_and_test(&hd_children))
-		wake_up(&hd_children_wait);
+	hd_child_done();
 	refcount_dec(&ctx->refs);	/* the file holds it */
 	hd_spawn_put(s);
 	return pid;

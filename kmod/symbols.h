@@ -19,7 +19,7 @@ HD_SYMBOL(void, do_group_exit, (int exit_code), HD_FEAT_SPAWN_ANY)
 HD_SYMBOL(int, replace_fd, (unsigned int fd, struct file *file, unsigned int flags),
 	  HEDDLE_FEAT_SPAWN_FILES)
 HD_SYMBOL(int, __close_range, (unsigned int fd, unsigned int max_fd, unsigned int flags),
-	  HEDDLE_FEAT_SPAWN_FILES)
+	  HEDDLE_FEAT_SPAWN_FILES | HEDDLE_FEAT_SPAWN_USER)
 HD_SYMBOL(void, set_fs_pwd, (struct fs_struct *fs, const struct path *path),
 	  HEDDLE_FEAT_SPAWN_CHDIR)
 HD_SYMBOL(int, ksys_setsid, (void), HEDDLE_FEAT_SPAWN_SESSION)

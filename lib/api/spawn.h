@@ -10,7 +10,7 @@
  *  spawn_child.c	the child's side: runs in the parent's memory until its exec
  *  spawn_files.c	its descriptors and file actions
  *  spawn_attr.c	its attributes
- *  spawn_module.c	the same by the module
+ *  spawn_module.c	the same by the module, and its way to run spawn_child.c
  *  wait.c		waiting, signalling, reaping
  */
 #ifndef HEDDLE_API_SPAWN_H
@@ -64,6 +64,7 @@ struct hd_child {
 	int report;			/* -1, or a socket: the parent does not see our stores */
 	int others_end;			/* of that socket, in the table we got a copy of */
 	int ruleset;			/* -1, or Landlock's, where no action finds it */
+	int device;			/* -1, or the module's, which sees it close: the same */
 	bool join_cgroup;		/* the clone could not do it */
 	int stop[2];			/* with SUSPENDED: a pipe whose end stops the program */
 	_Atomic unsigned int state;	/* enum hd_child_state */
@@ -82,6 +83,13 @@ int hd_spawn_user(const struct hd_spawn_req *req, struct hd_process *p,
 #define HD_SPAWN_DECLINED	1
 int hd_spawn_module(const struct hd_spawn_req *req, struct hd_process *p,
 		    struct hd_spawn_error *err);
+
+/*
+ * Make c's child run hd_spawn_child on the stack, by the module, and wait till it has left
+ * our memory.  0: it has exec'd; -EINTR: it is a zombie; or HD_SPAWN_DECLINED.
+ */
+bool hd_spawn_module_guests(const struct hd_spawn_req *req);
+int hd_spawn_module_guest(struct hd_child *c, void *stack, struct hd_process *p);
 
 /* Not libc's, which leaves its own two signals open. */
 static inline void hd_block_signals(uint64_t *old)

@@ -84,6 +84,8 @@ CHILD static int next_own(const struct hd_child *c, int lo)
 
 	if (c->ruleset >= lo && (best < 0 || c->ruleset < best))
 		best = c->ruleset;
+	if (c->device >= lo && (best < 0 || c->device < best))
+		best = c->device;
 	return best;
 }
 
@@ -240,30 +242,36 @@ CHILD static bool is_named(const struct hd_spawn_req *req, int fd)
 	return false;
 }
 
-/* Under a number that no action names, so that none finds or replaces it. */
-CHILD static void keep_ruleset(struct hd_child *c)
+/* The same file under a number that no action names, so that none finds or replaces it. */
+CHILD static int keep(struct hd_child *c, int file, enum hd_spawn_step step)
 {
-	const struct hd_spawn_req *req = c->req;
-	long fd = req->attr->landlock, from = 3;
+	long fd, from = 3;
 
-	if (!(req->flags & HD_SPAWN_LANDLOCK))
-		return;
 	for (;;) {
-		fd = CALL(fcntl, req->attr->landlock, F_DUPFD_CLOEXEC, from, 0);
-		hd_child_check(c, fd, HD_STEP_LANDLOCK);
-		if (!is_named(req, (int)fd))
-			break;
+		fd = CALL(fcntl, file, F_DUPFD_CLOEXEC, from, 0);
+		hd_child_check(c, fd, step);
+		if (!is_named(c->req, (int)fd))
+			return (int)fd;
 		CALL(close, fd, 0, 0, 0);
 		from = fd + 1;
 	}
-	c->ruleset = (int)fd;
+}
+
+CHILD static void keep_own(struct hd_child *c)
+{
+	const struct hd_spawn_req *req = c->req;
+
+	if (c->device >= 0 && is_named(req, c->device))
+		c->device = keep(c, c->device, HD_STEP_CLONE);
+	if (req->flags & HD_SPAWN_LANDLOCK)
+		c->ruleset = keep(c, req->attr->landlock, HD_STEP_LANDLOCK);
 }
 
 CHILD void hd_child_files(struct hd_child *c)
 {
 	const struct hd_spawn_req *req = c->req;
 
-	keep_ruleset(c);
+	keep_own(c);
 	for (unsigned int i = 0; i < req->n; i++) {
 		long r = do_action(c, &req->actions[i]);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 /*
- * Spawn by the module: the child is made in the kernel and this thread does
- * not sleep for it.  A fiber waits for the result record, a thread outside the
+ * Spawn by the module: the child is made in the kernel, runs there or by
+ * hd_spawn_child, and this thread does not sleep for it.  A fiber waits for the result record, a thread outside the
  * runtime asks for it in the same call.
  *
  * Whatever the module refuses, and for whatever reason, is left to the
@@ -17,6 +17,7 @@
 #include <heddle/sync.h>
 #include <linux/heddle.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -187,9 +188,9 @@ static void convert_actions(struct heddle_spawn_action *to, const struct hd_spaw
 
 /*
  * With all signals blocked, as the kernel starts a clone over when one comes;
- * the child is given the mask it would have had.
+ * the child is given the mask it would have had.  c: of one in user space, else NULL.
  */
-static int submit(struct heddle_spawn *s)
+static int submit(struct heddle_spawn *s, struct hd_child *c)
 {
 	bool lock = !(hd_device_features() & HEDDLE_FEAT_EXECLOCK);
 	uint64_t old;
@@ -198,7 +199,9 @@ static int submit(struct heddle_spawn *s)
 	if (lock)
 		hd_exec_read_lock();
 	hd_block_signals(&old);
-	if (!(s->flags & HEDDLE_SPAWN_SIGMASK)) {
+	if (c) {
+		c->mask = c->req->flags & HD_SPAWN_SIGMASK ? c->req->sigmask : old;
+	} else if (!(s->flags & HEDDLE_SPAWN_SIGMASK)) {
 		s->flags |= HEDDLE_SPAWN_SIGMASK;
 		s->sigmask = old;
 	}
@@ -227,6 +230,49 @@ static int outcome(struct hd_process *p, struct hd_spawn_error *err, int error,
 	if (step == HEDDLE_STEP_KILLED)
 		error = EINTR;
 	return hd_spawn_fail(err, error, (enum hd_spawn_step)step, index);
+}
+
+/* ---- a child that does it in user space ---- */
+
+bool hd_spawn_module_guests(const struct hd_spawn_req *req)
+{
+	return !(req->flags & HD_SPAWN_NO_MODULE) &&
+	       hd_device_features() & HEDDLE_FEAT_SPAWN_USER;
+}
+
+/* Its last descriptor of the context tells of its end: it has it now, and till then. */
+int hd_spawn_module_guest(struct hd_child *c, void *stack, struct hd_process *p)
+{
+	const struct hd_spawn_attr *at = c->req->attr;
+	bool fiber = hd_self() != NULL;
+	struct waiter w = { 0 };
+	struct heddle_spawn s = {
+		.flags = HEDDLE_SPAWN_USER | HEDDLE_SPAWN_PIDFD |
+			 (fiber ? 0 : HEDDLE_SPAWN_SYNC) |
+			 (c->shares_files ? HEDDLE_SPAWN_CLOSE_FDS : 0) |
+			 (c->req->flags & HD_SPAWN_CGROUP ? HEDDLE_SPAWN_CGROUP : 0),
+		.cookie = (uintptr_t)&w,
+		.entry = (uintptr_t)hd_spawn_child,
+		.stack = (uintptr_t)stack,
+		.arg = (uintptr_t)c,
+		.cut = c->shares_files ? c->cut : 0,
+		.namespaces = at->namespaces & (CLONE_NEWUSER | CLONE_NEWPID),
+		.cgroup = c->req->flags & HD_SPAWN_CGROUP ? at->cgroup : 0,
+	};
+	int r;
+
+	c->shares_files = false;	/* when it runs: the module has seen to that */
+	if (submit(&s, c) < 0)
+		return HD_SPAWN_DECLINED;
+	atomic_fetch_add_explicit(&hd_spawns_by_module, 1, memory_order_relaxed);
+	*p = (struct hd_process){ .pid = s.pid, .pidfd = s.pidfd };
+	if (!fiber)
+		return -s.error;
+	r = wait_for_result(&w);
+	if (!r)
+		return -w.result.error;
+	hd_kill(p, SIGKILL);
+	return -EINTR;
 }
 
 int hd_spawn_module(const struct hd_spawn_req *req, struct hd_process *p,
@@ -261,7 +307,7 @@ int hd_spawn_module(const struct hd_spawn_req *req, struct hd_process *p,
 		.pidfd = -1,
 	};
 
-	if (submit(&s) < 0)
+	if (submit(&s, NULL) < 0)
 		return HD_SPAWN_DECLINED;
 	atomic_fetch_add_explicit(&hd_spawns_by_module, 1, memory_order_relaxed);
 	*p = (struct hd_process){ .pid = s.pid, .pidfd = s.pidfd };

@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "api/spawn.h"
+#include "ground/device.h"
 #include "spawn_clone.h"
 
 /* ---- memory for a child: stack, and the struct it shares with us ---- */
@@ -110,6 +111,7 @@ static void plan_files(struct hd_child *c)
 
 	need_fd(&sources, req->flags & HD_SPAWN_LANDLOCK ? req->attr->landlock : -1);
 	need_fd(&sources, req->flags & HD_SPAWN_CGROUP ? req->attr->cgroup : -1);
+	need_fd(&sources, c->device);
 	for (unsigned int i = 0; i < req->n; i++) {
 		const struct hd_spawn_action *a = &req->actions[i];
 		int fd = -1;
@@ -413,19 +415,37 @@ static int clone_and_wait(struct hd_child *c, struct scratch *s, struct hd_proce
 	return r;
 }
 
-int hd_spawn_user(const struct hd_spawn_req *req, struct hd_process *p,
-		  struct hd_spawn_error *err)
+/* By the module: this thread does not sleep, nor is it held by what follows the clone. */
+static int clone_by_module(struct scratch *s, struct hd_process *p, struct hd_spawn_error *err)
 {
-	bool marks = hd_spawn_changes_creds(req);
-	struct scratch *s = scratch_get();
-	int r, cancel;
+	/* As at a function's entry: 16 bytes aligned, but for the address to return to. */
+	uintptr_t *top = (uintptr_t *)s - 1;
+	struct hd_child *c = &s->child;
+	int r;
 
-	if (!s)
-		return hd_spawn_fail(err, ENOMEM, HD_STEP_CLONE, 0);
-	s->child = (struct hd_child){
-		.req = req, .pidfd = -1, .report = -1, .ruleset = -1, .err.fd = -1,
-	};
-	plan_files(&s->child);
+	*top = 0;
+	r = hd_spawn_module_guest(c, top, p);
+	if (r == HD_SPAWN_DECLINED)
+		return r;
+	if (!r) {
+		if (c->req->flags & HD_SPAWN_SUSPENDED) {
+			hd_block_begin();
+			await_stop(p);
+			hd_block_end();
+		}
+		return 0;
+	}
+	hd_spawn_discard(p);
+	/* It is gone, and so is what else could store here. */
+	if (atomic_load_explicit(&c->state, memory_order_relaxed) != HD_CHILD_FAILED)
+		return hd_spawn_fail(err, EINTR, HD_STEP_KILLED, 0);
+	*err = c->err;
+	return -c->err.error;
+}
+
+static int clone_by_call(struct scratch *s, struct hd_process *p, struct hd_spawn_error *err)
+{
+	int r, cancel;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	/*
@@ -433,13 +453,42 @@ int hd_spawn_user(const struct hd_spawn_req *req, struct hd_process *p,
 	 * processor must not hold up an exec.
 	 */
 	hd_block_begin();
-	if (marks)
-		hd_dumpable_save();
 	r = clone_and_wait(&s->child, s, p, err);
-	if (marks)
-		hd_dumpable_restore();
 	hd_block_end();
 	pthread_setcancelstate(cancel, NULL);
+	return r;
+}
+
+static void prepare(struct scratch *s, const struct hd_spawn_req *req, bool module)
+{
+	s->child = (struct hd_child){
+		.req = req, .pidfd = -1, .report = -1, .ruleset = -1, .err.fd = -1,
+		.device = module ? hd_device_fd() : -1,
+	};
+	plan_files(&s->child);
+}
+
+int hd_spawn_user(const struct hd_spawn_req *req, struct hd_process *p,
+		  struct hd_spawn_error *err)
+{
+	bool marks = hd_spawn_changes_creds(req);
+	struct scratch *s = scratch_get();
+	int r = HD_SPAWN_DECLINED;
+
+	if (!s)
+		return hd_spawn_fail(err, ENOMEM, HD_STEP_CLONE, 0);
+	if (marks)
+		hd_dumpable_save();
+	if (hd_spawn_module_guests(req)) {
+		prepare(s, req, true);
+		r = clone_by_module(s, p, err);
+	}
+	if (r == HD_SPAWN_DECLINED) {
+		prepare(s, req, false);
+		r = clone_by_call(s, p, err);
+	}
+	if (marks)
+		hd_dumpable_restore();
 	scratch_put(s);
 	return r;
 }

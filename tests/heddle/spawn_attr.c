@@ -140,12 +140,14 @@ static void attr_child(const char *mode)
 static void expect_attrs(struct __test_metadata *_metadata, struct job *j)
 {
 	char *before = attrs(), *after;
+	unsigned long taken = by_module();
 
 	EXPECT_EQ(0, job_read(j)) {
 		char why[256];
 
 		TH_LOG("%s", hd_spawn_strerror(&j->err, why, sizeof(why)));
 	}
+	EXPECT_EQ(taken + module_takes(j), by_module());
 	EXPECT_EQ(0, j->status);
 	EXPECT_EQ(HD_STEP_NONE, j->err.step);
 	EXPECT_EQ(-1, j->err.fd);

@@ -356,6 +356,20 @@ FIXTURE_TEARDOWN(spawn)
 {
 }
 
+/* The library's, where it is linked statically. */
+extern atomic_ulong hd_spawns_by_module __attribute__((weak));
+
+/* How many spawns the module has taken; whether it is to take this one. */
+static inline unsigned long by_module(void)
+{
+	return &hd_spawns_by_module ? atomic_load(&hd_spawns_by_module) : 0;
+}
+
+static inline unsigned long module_takes(const struct job *j)
+{
+	return &hd_spawns_by_module && !(j->attr.flags & HD_SPAWN_NO_MODULE);
+}
+
 typedef void (*spawn_body)(struct __test_metadata *_metadata, unsigned int flags);
 
 struct spawn_way {
@@ -364,9 +378,6 @@ struct spawn_way {
 	unsigned int flags;
 	bool fiber, module;
 };
-
-/* The library's, where it is linked statically. */
-extern atomic_ulong hd_spawns_by_module __attribute__((weak));
 
 /* The test, and what every test must leave: the same fds, no child, no zombie. */
 static void *spawn_checked(void *arg)

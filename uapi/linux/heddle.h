@@ -33,6 +33,7 @@
 #define HEDDLE_FEAT_STATE	(1ULL << 5)	/* STATE */
 #define HEDDLE_FEAT_PAGE	(1ULL << 6)	/* mmap of the shared page */
 #define HEDDLE_FEAT_EXECLOCK	(1ULL << 7)	/* CLONE and SPAWN honour the exec lock */
+#define HEDDLE_FEAT_SPAWN_USER	(1ULL << 8)	/* SPAWN: USER, CGROUP */
 
 struct heddle_info {
 	__u32 abi;		/* out: HEDDLE_ABI_VERSION */
@@ -99,6 +100,20 @@ struct heddle_clone {
 #define HEDDLE_SPAWN_UMASK	(1ULL << 6)
 #define HEDDLE_SPAWN_NICE	(1ULL << 7)
 #define HEDDLE_SPAWN_PIDFD	(1ULL << 8)	/* return a pidfd */
+/*
+ * The child runs entry(arg) on stack, in the caller's memory, all handlers
+ * reset, and execs by itself.  path, argv, envp and the actions are 0; of the
+ * flags SYNC, PIDFD, CLOSE_FDS (then the child has the files below cut, else
+ * all) and CGROUP go with it.  The caller goes on; its result (0 or EINTR,
+ * with STEP_KILLED) comes when the child has exec'd or is gone, until when the
+ * memory must stay.  It is noticed when the child's last descriptor of this
+ * context closes, so cut must lie above it, the child must not close it, and
+ * it must be O_CLOEXEC.  A child that never became a program sends no signal,
+ * and is waited for with __WALL.  EOPNOTSUPP: not on this machine, or not for
+ * this thread (it is 32-bit, or has a shadow stack).
+ */
+#define HEDDLE_SPAWN_USER	(1ULL << 9)
+#define HEDDLE_SPAWN_CGROUP	(1ULL << 10)	/* USER: into the cgroup (v2) that fd cgroup is */
 
 /* File actions, applied in order, after SETSID/PGROUP and before exec. */
 enum heddle_spawn_op {
@@ -160,6 +175,14 @@ struct heddle_spawn {
 	__u32 index;		/* out, with SYNC: which action */
 	__s32 error;		/* out, with SYNC: errno of the failing step, 0: exec done */
 	__u32 reserved2;
+	/* With USER; else 0. */
+	__u64 entry;		/* void (*)(void *), does not return */
+	__u64 stack;		/* its stack pointer, as at a function's entry */
+	__u64 arg;
+	__u32 cut;
+	__u32 namespaces;	/* CLONE_NEWUSER, CLONE_NEWPID */
+	__s32 cgroup;
+	__u32 reserved3;
 };
 
 /*

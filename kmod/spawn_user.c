@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-FileCopyrightText: 2026 The heddle authors
+/*
+ * SPAWN's child that does in user space, in its parent's memory, what it has
+ * to do before its exec: a vfork whose parent goes on.
+ *
+ * So every attribute there is, or will be, can be had without a line here, is
+ * checked and audited by its own system call, and is seen by filters and
+ * tracers.  We only make the child, and tell when it has left that memory.
+ *
+ * For that it needs no text of ours: it has a descriptor of the context,
+ * close-on-exec, in a table of files of its own.  The kernel closes it in the
+ * exec, past the point of no return, or as the child ends, by whatever signal.
+ * (Some kernels close before they change the memory.  No user code runs there
+ * any more, and the credentials are still the old ones.)
+ */
+#include <linux/close_range.h>
+#include <linux/compat.h>
+#include <linux/completion.h>
+#include <linux/pid.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/uaccess.h>
+#ifdef CONFIG_X86_USER_SHADOW_STACK
+#include <asm/prctl.h>
+#endif
+
+#include "spawn.h"
+
+#define HD_USER_FLAGS	(HEDDLE_SPAWN_USER | HEDDLE_SPAWN_SYNC | HEDDLE_SPAWN_PIDFD |	\
+			 HEDDLE_SPAWN_CLOSE_FDS | HEDDLE_SPAWN_CGROUP)
+
+static bool hd_user_possible(void)
+{
+#ifdef CONFIG_X86_USER_SHADOW_STACK
+	/* A clone with a function is given none. */
+	if (current->thread.features & ARCH_SHSTK_SHSTK)
+		return false;
+#endif
+	return !in_compat_syscall();
+}
+
+int hd_user_check(const struct heddle_spawn *r)
+{
+	if (!(r->flags & HEDDLE_SPAWN_USER)) {
+		if (r->entry || r->stack || r->arg || r->cut || r->namespaces || r->cgroup ||
+		    (r->flags & HEDDLE_SPAWN_CGROUP))
+			return -EINVAL;
+		return 0;
+	}
+	if ((r->flags & ~HD_USER_FLAGS) || (r->namespaces & ~(CLONE_NEWUSER | CLONE_NEWPID)) ||
+	    r->path || r->argv || r->envp || r->actions || r->nr_actions ||
+	    r->sigmask || r->sigdefault || r->pgroup || r->umask || r->nice ||
+	    (r->cut && !(r->flags & HEDDLE_SPAWN_CLOSE_FDS)) ||
+	    (r->cgroup && !(r->flags & HEDDLE_SPAWN_CGROUP)))
+		return -EINVAL;
+	if (!hd_has(HEDDLE_FEAT_SPAWN_USER) || !hd_user_possible())
+		return -EOPNOTSUPP;
+	if (!r->entry || !r->stack || !access_ok(u64_to_user_ptr(r->entry), 1) ||
+	    !access_ok(u64_to_user_ptr(r->stack), 1))
+		return -EFAULT;
+	return 0;
+}
+
+/* To user space, where the registers are what the parent's were in its call. */
+static void hd_user_enter(const struct heddle_spawn *r)
+{
+#ifdef CONFIG_X86_64
+	struct pt_regs *regs = current_pt_regs();
+
+	regs->ip = r->entry;
+	regs->sp = r->stack;
+	regs->di = r->arg;
+	regs->bp = 0;
+	regs->orig_ax = -1;	/* no system call that a signal could start over */
+#endif
+}
+
+/* The parent's table cut to what is wanted.  It may have our pidfd already, but we must not. */
+static int hd_user_files(struct hd_spawn *s)
+{
+	int err, fd;
+
+	if (!(s->req.flags & HEDDLE_SPAWN_CLOSE_FDS))
+		return 0;
+	err = static_call(hd___close_range)(s->req.cut, ~0U, CLOSE_RANGE_UNSHARE);
+	if (!err && (s->req.flags & HEDDLE_SPAWN_PIDFD) && !get_user(fd, s->pidfd) && fd >= 0)
+		close_fd(fd);
+	return err;
+}
+
+/*
+ * Runs whatever signal is pending: the table is ours before the child can be
+ * killed, so that its end closes our descriptor.
+ */
+int hd_user_child(void *arg)
+{
+	struct hd_spawn *s = arg;
+	struct hd_ctx *ctx = s->ctx;
+	int err = hd_user_files(s);
+
+	if (!err) {
+		/* What the kernel allows who has borrowed memory: an oom_score_adj of its own. */
+		init_completion(&s->vfork);
+		current->vfork_done = &s->vfork;
+		hd_user_enter(&s->req);
+		s->guest = get_pid(task_tgid(current));
+		spin_lock(&ctx->lock);
+		list_add_tail(&s->node, &ctx->guests);
+		spin_unlock(&ctx->lock);
+	} else {
+		s->result.step = HEDDLE_STEP_CLONE;
+		hd_child_report(s, err);
+	}
+	hd_child_done();
+	if (err)
+		static_call(hd_do_group_exit)(127 << 8);
+	return 0;
+}
+
+/* Before @s goes.  Who plays by the rules is past that; its threads may be elsewhere. */
+static void hd_guest_forget(struct hd_spawn *s)
+{
+	struct task_struct *task = get_pid_task(s->guest, PIDTYPE_TGID);
+
+	if (!task)
+		return;
+	task_lock(task);	/* as who completes it */
+	if (task->vfork_done == &s->vfork)
+		task->vfork_done = NULL;
+	task_unlock(task);
+	put_task_struct(task);
+}
+
+/*
+ * By hd_flush(): the calling process closes a descriptor of @ctx.  A child of
+ * ours is still in the memory (it only has closed one of several), or is in
+ * its exec, or is exiting.
+ */
+void hd_spawn_left(struct hd_ctx *ctx)
+{
+	struct hd_spawn *s, *found = NULL;
+
+	bool exiting = current->flags & PF_EXITING;
+
+	if (!(exiting || current->in_execve) || list_empty_careful(&ctx->guests))
+		return;
+	spin_lock(&ctx->lock);
+	list_for_each_entry(s, &ctx->guests, node) {
+		if (s->guest == task_tgid(current)) {
+			list_del_init(&s->node);
+			found = s;
+			break;
+		}
+	}
+	spin_unlock(&ctx->lock);
+	if (!found)
+		return;
+	hd_guest_forget(found);
+	found->result.step = HEDDLE_STEP_KILLED;
+	hd_child_report(found, exiting ? -EINTR : 0);
+}
+
+/* Nobody has the file any more: these children closed it themselves. */
+void hd_guests_free(struct hd_ctx *ctx)
+{
+	struct hd_spawn *s;
+
+	for (;;) {
+		spin_lock(&ctx->lock);
+		s = list_first_entry_or_null(&ctx->guests, struct hd_spawn, node);
+		if (s)
+			list_del_init(&s->node);
+		spin_unlock(&ctx->lock);
+		if (!s)
+			return;
+		hd_guest_forget(s);
+		hd_child_report(s, -EINTR);
+	}
+}
