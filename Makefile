@@ -13,6 +13,7 @@
 #	make bench	against Go, Boost, glibc ... : build/bench.json (BENCH=names, QUICK=1)
 #	make bench-vm	kernel-side cost in instructions: build/bench-vm.json
 #	make check-riscv64	the user-space tests built for riscv64, emulated
+#	make check-debug	all that needs the module, on kernels with checks built in
 #	make fuzz	the module's calls in all ways (FUZZ=minutes, SEED=n)
 #	make soak	the tests over and over (SOAK=minutes, STRESS=seconds)
 #	make vm-shell	a shell in the virtual machine, module loaded (KERNEL=6.12)
@@ -73,6 +74,10 @@ check-riscv64:
 	@$(SETUP) build kselftest riscv64
 	@tests/check.sh riscv64
 
+check-debug:
+	@$(SETUP) build kmod vm kselftest $(if $(DEBUG_KERNELS),,debug)
+	@FUZZ=$(FUZZ) SEED=$(SEED) KERNEL=$(KERNEL) TESTS="$(TESTS)" tests/debug.sh
+
 run_tests: lib tools
 	@$(MAKE) -C tests O=$(O) run_tests
 
@@ -118,7 +123,7 @@ install: lib tools
 		install -m 644 $(O)/man/$$s $(DESTDIR)$(PREFIX)/share/man/man$${s##*.}/; done; fi
 
 clean:
-	rm -rf $(O)/lib* $(O)/tools $(O)/tests* $(O)/kmod $(O)/demo $(O)/bench $(O)/check $(O)/man $(O)/fuzz
+	rm -rf $(O)/lib* $(O)/tools $(O)/tests* $(O)/kmod $(O)/demo $(O)/bench $(O)/check $(O)/man $(O)/fuzzing
 
-.PHONY: all lib tools kmod load unload demo check check-riscv64 run_tests soak fuzz bench bench-vm \
+.PHONY: all lib tools kmod load unload demo check check-riscv64 check-debug run_tests soak fuzz bench bench-vm \
 	vm-shell docs install clean

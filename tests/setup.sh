@@ -16,6 +16,7 @@
 #	bench      the rivals that benchmarks compare with
 #	docs       manual pages and their checks
 #	lint       static checks, and the model checker
+#	debug      building the debug kernels of make check-debug
 #	all        all of these
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -34,7 +35,8 @@ packages() { # packages GROUP
 			pkg-config valgrind ;;
 	docs)	echo scdoc man-db mandoc ;;
 	lint)	echo reuse cppcheck shellcheck sparse spin gcc ;;
-	*)	die -2 "no such group: $1 (build kmod vm cross riscv64 kselftest bench docs lint all)" ;;
+	debug)	echo gcc make flex bison bc libelf-dev xz-utils ;;
+	*)	die -2 "no such group: $1 (build kmod vm cross riscv64 kselftest bench docs lint debug all)" ;;
 	esac
 }
 

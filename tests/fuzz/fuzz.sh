@@ -21,7 +21,7 @@ if [ -z "$kernel" ]; then
 	kernel=6.1
 	! grep -qx kasan <<<"$(tests/vm/kernel.sh --list)" || kernel=kasan
 fi
-out=$O/fuzz/$kernel
+out=$O/fuzzing/$kernel
 ko=$out/kmod/heddle.ko
 kdir=$(tests/vm/kernel.sh --kdir "$kernel") || exit
 mkdir -p "$out/hits"

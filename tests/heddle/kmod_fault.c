@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-FileCopyrightText: 2026 The heddle authors
+/*
+ * Every allocation and copy of every call fails once: the nth of the thread that
+ * works for it (Linux's fault injection, fail-nth).  The answer is the errno for
+ * that, nothing is left behind, and the next call is served.
+ */
+#include "kmod_common.h"
+
+#include <dirent.h>
+#include <elf.h>
+#include <stddef.h>
+
+#define MOST	400		/* a call that still fails then never ends to */
+
+extern char **environ;
+
+static char tiny[64];		/* a file, see tiny_make() */
+
+FIXTURE(fault) {
+	int fd;
+	int nth;		/* /proc/thread-self/fail-nth of whoever is to fail */
+	struct kmod_template t;
+	unsigned int step;	/* of the last spawn */
+	int injected, errors;	/* calls that something failed in, and that failed */
+};
+
+static void tell_kernel(const char *file, const char *text)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/%s", file);
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		return;
+	if (write(fd, text, strlen(text)) < 0)
+		perror(path);
+	close(fd);
+}
+
+/* Allocations that may wait are spared by default: that is nearly all of ours. */
+static void fail_all_kinds(void)
+{
+	tell_kernel("failslab/ignore-gfp-wait", "N");
+	tell_kernel("fail_page_alloc/ignore-gfp-wait", "N");
+	tell_kernel("fail_page_alloc/ignore-gfp-highmem", "N");
+	tell_kernel("fail_page_alloc/min-order", "0");
+	/* a report for each would take longer than all else */
+	tell_kernel("failslab/verbose", "0");
+	tell_kernel("fail_page_alloc/verbose", "0");
+	tell_kernel("fail_usercopy/verbose", "0");
+	tell_kernel("fail_futex/verbose", "0");
+}
+
+FIXTURE_SETUP(fault)
+{
+	memset(self, 0, sizeof(*self));
+	self->fd = self->nth = -1;
+	KMOD_NEED(0);
+	self->nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	if (self->nth < 0)
+		SKIP(return, "this kernel cannot make allocations fail (CONFIG_FAULT_INJECTION)");
+	fail_all_kinds();
+	self->fd = kmod_open();
+	ASSERT_LE(0, self->fd);
+}
+
+FIXTURE_TEARDOWN(fault)
+{
+	if (tiny[0])
+		unlink(tiny);
+	close(self->nth);
+	close(self->fd);
+}
+
+/* What is read and written here is copied, too, and may be what fails. */
+static void arm(int nth, int n)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%d", n);
+
+	while (pwrite(nth, text, len, 0) != len)
+		if (errno != EFAULT)
+			abort();
+}
+
+/* How many more there were to come, and none from here on; 0: it failed. */
+static int disarm(int nth)
+{
+	char text[16] = { 0 };
+	int left = 1;
+
+	if (pread(nth, text, sizeof(text) - 1, 0) > 0)
+		left = atoi(text);
+	else if (errno != EFAULT)
+		abort();
+	arm(nth, 0);
+	return left;
+}
+
+static int count_files(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n;
+}
+
+/* What a failed allocation, copy, or clone for want of memory is told as. */
+static bool is_failure(int err)
+{
+	return err == ENOMEM || err == EFAULT || err == EAGAIN || err == ENFILE || err == EMFILE;
+}
+
+/*
+ * Runs @call with its 1st, 2nd ... fallible step failing, until none is left that
+ * could; between them, without.  @call returns 0 or an errno and cleans up.
+ */
+static void sweep(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self,
+		  int (*call)(FIXTURE_DATA(fault) *self))
+{
+	int n, left, err, files;
+
+	ASSERT_EQ(0, call(self));
+	files = count_files();
+	for (n = 1; n <= MOST; n++) {
+		arm(self->nth, n);
+		err = call(self);
+		left = disarm(self->nth);
+		if (left) {
+			EXPECT_EQ(0, err);
+			break;
+		}
+		self->injected++;
+		if (err) {
+			self->errors++;
+			EXPECT_TRUE(is_failure(err)) {
+				TH_LOG("step %d failing: %s", n, strerror(err));
+			}
+		}
+		EXPECT_EQ(0, call(self)) {
+			TH_LOG("after step %d failed", n);
+		}
+		ASSERT_EQ(files, count_files());
+		ASSERT_EQ(0, kmod_fdinfo(self->fd, "requests"));
+		ASSERT_EQ(0, kmod_fdinfo(self->fd, "spawns"));
+	}
+	EXPECT_GT(MOST, n);
+	TH_LOG("%d steps failed, %d told so", self->injected, self->errors);
+}
+
+static int call_open(FIXTURE_DATA(fault) *self)
+{
+	int fd = kmod_open();
+
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
+TEST_F_TIMEOUT(fault, open, 300)
+{
+	sweep(_metadata, self, call_open);
+	EXPECT_LE(1, self->errors);
+}
+
+static int call_info(FIXTURE_DATA(fault) *self)
+{
+	struct heddle_info info = { 0 };
+
+	return ioctl(self->fd, HEDDLE_IOC_INFO, &info) ? errno : 0;
+}
+
+TEST_F_TIMEOUT(fault, info, 300)
+{
+	sweep(_metadata, self, call_info);
+	/* it does nothing but copy, and not every kernel can make that fail */
+	if (!access("/sys/kernel/debug/fail_usercopy", F_OK))
+		EXPECT_LE(1, self->errors);
+}
+
+/* The page is made by the first mapping of a context. */
+static int call_mmap(FIXTURE_DATA(fault) *self)
+{
+	int fd = kmod_open(), err = 0;
+	void *p;
+
+	if (fd < 0)
+		return errno;
+	p = mmap(NULL, HEDDLE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		err = errno;
+	else
+		munmap(p, HEDDLE_PAGE_BYTES);
+	close(fd);
+	return err;
+}
+
+TEST_F_TIMEOUT(fault, page, 300)
+{
+	sweep(_metadata, self, call_mmap);
+	EXPECT_LE(1, self->errors);
+}
+
+static int call_state(FIXTURE_DATA(fault) *self)
+{
+	struct heddle_state st = { 0 };
+	struct heddle_state_req req = { .state = (uintptr_t)&st, .state_size = sizeof(st) };
+
+	return ioctl(self->fd, HEDDLE_IOC_STATE, &req) ? errno : 0;
+}
+
+TEST_F_TIMEOUT(fault, state, 300)
+{
+	ASSERT_TRUE(kmod_template_start(&self->t, self->fd, 1));
+	sweep(_metadata, self, call_state);
+	EXPECT_LE(1, self->errors);
+	kmod_template_stop(&self->t);
+}
+
+static void nothing(void *arg)
+{
+}
+
+static int call_clone(FIXTURE_DATA(fault) *self)
+{
+	static struct kmod_child c;
+	int err = kmod_clone(self->fd, &c, nothing, NULL) ? errno : 0;
+
+	/* Made, or not at all: the tid is stored before the child runs. */
+	if (c.ptid)
+		kmod_child_join(&c);
+	else if (!err)
+		err = ECHILD;
+	return err;
+}
+
+TEST_F_TIMEOUT(fault, clone_by_its_requester, 300)
+{
+	if (!KMOD_HAVE_STUB)
+		SKIP(return, "no template stub for this machine");
+	ASSERT_TRUE(kmod_template_start(&self->t, self->fd, 1));
+	sweep(_metadata, self, call_clone);
+	EXPECT_LE(1, self->errors);
+	kmod_template_stop(&self->t);
+}
+
+TEST_F_TIMEOUT(fault, clone_by_the_template, 300)
+{
+	char path[64];
+
+	if (!KMOD_HAVE_STUB)
+		SKIP(return, "no template stub for this machine");
+	ASSERT_TRUE(kmod_template_start(&self->t, self->fd, 1));
+	snprintf(path, sizeof(path), "/proc/self/task/%d/fail-nth", self->t.tid);
+	close(self->nth);
+	self->nth = open(path, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, self->nth);
+	sweep(_metadata, self, call_clone);
+	EXPECT_LE(1, self->errors);
+	kmod_template_stop(&self->t);
+}
+
+/* Parks with a failure to come, and is released. */
+static int call_template(FIXTURE_DATA(fault) *self)
+{
+	struct heddle_template p = { .flags = HEDDLE_TEMPLATE_ONCE };
+
+	if (ioctl(self->fd, HEDDLE_IOC_TEMPLATE, &p) == 0)
+		return ECHILD;
+	return errno == ESHUTDOWN ? 0 : errno;
+}
+
+TEST_F_TIMEOUT(fault, template, 300)
+{
+	ASSERT_EQ(0, ioctl(self->fd, HEDDLE_IOC_RELEASE));
+	sweep(_metadata, self, call_template);
+	EXPECT_LE(1, self->errors);
+	EXPECT_EQ(0, kmod_fdinfo(self->fd, "templates"));
+}
+
+/*
+ * A program that ends at once, in memory: a failed allocation leaves pages of some
+ * file systems bad, and many starts are to be quick.
+ */
+static bool tiny_make(void)
+{
+	/* mov $60, %eax; xor %edi, %edi; syscall */
+	static const unsigned char code[] = { 0xb8, 60, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05 };
+	struct {
+		Elf64_Ehdr e;
+		Elf64_Phdr p;
+		unsigned char code[16];
+	} f = {
+		.e = {
+			.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+				     EV_CURRENT },
+			.e_type = ET_EXEC, .e_machine = EM_X86_64, .e_version = EV_CURRENT,
+			.e_entry = 0x400000 + sizeof(f.e) + sizeof(f.p),
+			.e_phoff = sizeof(f.e), .e_ehsize = sizeof(f.e),
+			.e_phentsize = sizeof(f.p), .e_phnum = 1,
+		},
+		.p = {
+			.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_vaddr = 0x400000,
+			.p_filesz = sizeof(f), .p_memsz = sizeof(f), .p_align = 4096,
+		},
+	};
+	int fd;
+	bool ok;
+
+	memcpy(f.code, code, sizeof(code));
+	snprintf(tiny, sizeof(tiny), "/dev/shm/heddle-fault-%d", getpid());
+	fd = open(tiny, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700);
+	ok = fd >= 0 && write(fd, &f, sizeof(f)) == sizeof(f);
+	close(fd);
+	return ok;
+}
+
+static struct heddle_spawn_action spawn_actions[] = {
+	{ .op = HEDDLE_SPAWN_OP_OPEN, .fd = 5, .oflag = O_RDONLY, .path = (uintptr_t)"/dev/null" },
+	{ .op = HEDDLE_SPAWN_OP_DUP2, .fd = 1, .srcfd = 5 },
+	{ .op = HEDDLE_SPAWN_OP_KEEP, .fd = 2 },
+	{ .op = HEDDLE_SPAWN_OP_CHDIR, .path = (uintptr_t)"/" },
+};
+
+static const char *const spawn_argv[] = { "tiny", "a", "b", NULL };
+
+static struct heddle_spawn spawn_request(uint64_t flags)
+{
+	return (struct heddle_spawn){
+		.flags = flags | HEDDLE_SPAWN_CLOSE_FDS | HEDDLE_SPAWN_PIDFD | HEDDLE_SPAWN_SETSID,
+		.path = (uintptr_t)tiny,
+		.argv = (uintptr_t)spawn_argv,
+		.envp = (uintptr_t)environ,
+		.actions = (uintptr_t)spawn_actions,
+		.nr_actions = sizeof(spawn_actions) / sizeof(spawn_actions[0]),
+		.action_size = sizeof(spawn_actions[0]),
+	};
+}
+
+/* The caller may not be told a pid (a fault on the way); it is our only child. */
+static int spawn_end(const struct heddle_spawn *s, int err, int *status)
+{
+	pid_t pid;
+
+	*status = 0;
+	do
+		pid = waitpid(-1, status, 0);
+	while (pid < 0 && errno == EINTR);
+	if (s->pidfd > 2 && s->pidfd != (int)s->cookie)
+		close(s->pidfd);
+	return err;
+}
+
+static int call_spawn(FIXTURE_DATA(fault) *self)
+{
+	struct heddle_spawn s = spawn_request(HEDDLE_SPAWN_SYNC);
+	int err = ioctl(self->fd, HEDDLE_IOC_SPAWN, &s) ? errno : 0, status;
+
+	if (!err)
+		err = s.error;
+	self->step = s.step;
+	return spawn_end(&s, err, &status);
+}
+
+TEST_F_TIMEOUT(fault, spawn, 600)
+{
+	ASSERT_TRUE(tiny_make());
+	sweep(_metadata, self, call_spawn);
+	EXPECT_LE(10, self->errors);
+}
+
+static int call_spawn_async(FIXTURE_DATA(fault) *self)
+{
+	struct heddle_spawn s = spawn_request(0);
+	struct heddle_spawn_result r;
+	int err = ioctl(self->fd, HEDDLE_IOC_SPAWN, &s) ? errno : 0, status;
+
+	/* a record that cannot be handed over is not lost: the next read gets it */
+	if (!err)
+		while (read(self->fd, &r, sizeof(r)) != sizeof(r))
+			if (errno != EFAULT && errno != EINTR)
+				return errno;
+	return spawn_end(&s, err ?: r.error, &status);
+}
+
+TEST_F_TIMEOUT(fault, spawn_and_read, 600)
+{
+	ASSERT_TRUE(tiny_make());
+	sweep(_metadata, self, call_spawn_async);
+	EXPECT_LE(10, self->errors);
+}
+
+/*
+ * A new process has no nth of its own: what fails in SPAWN's child is picked by
+ * chance, for it and for us.
+ */
+TEST_F_TIMEOUT(fault, spawned_child, 600)
+{
+	int fd = open("/proc/self/make-it-fail", O_WRONLY | O_CLOEXEC);
+	int i, err, told = 0, n = kmod_scaled(400), files = count_files();
+
+	if (fd < 0 || access("/sys/kernel/debug/failslab/probability", W_OK))
+		SKIP(return, "this kernel cannot make allocations fail by chance");
+	ASSERT_TRUE(tiny_make());
+	tell_kernel("failslab/task-filter", "Y");
+	tell_kernel("failslab/times", "-1");
+	tell_kernel("failslab/probability", "1");
+	for (i = 0; i < n; i++) {
+		ASSERT_EQ(1, pwrite(fd, "1", 1, 0));
+		err = call_spawn(self);
+		ASSERT_EQ(1, pwrite(fd, "0", 1, 0));
+		told += !!err;
+		/* exec has other words for it: E2BIG, ENOEXEC, EINVAL ... */
+		EXPECT_TRUE(!err || is_failure(err) || self->step == HEDDLE_STEP_EXEC) {
+			TH_LOG("step %u: %s", self->step, strerror(err));
+		}
+	}
+	tell_kernel("failslab/probability", "0");
+	TH_LOG("%d of %d spawns failed", told, n);
+	EXPECT_LT(0, told);
+	EXPECT_EQ(files, count_files());
+	EXPECT_EQ(0, call_spawn(self));
+	close(fd);
+}
+
+TEST_HARNESS_MAIN
