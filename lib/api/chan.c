@@ -44,9 +44,23 @@ static void set_count(struct hd_chan *c, size_t n)
 	__atomic_store_n(&c->count, n, __ATOMIC_RELAXED);
 }
 
+/* Of what is stored, element i; i up to capacity. */
 static char *slot(struct hd_chan *c, size_t i)
 {
-	return c->ring + (c->head + i) % c->capacity * c->elem;
+	size_t at = c->head + i;
+
+	if (at >= c->capacity)
+		at -= c->capacity;
+	return c->ring + at * c->elem;
+}
+
+/* An element; most are a pointer or an integer. */
+static inline void copy(const struct hd_chan *c, void *to, const void *from)
+{
+	if (__builtin_expect(c->elem == 8, 1))
+		memcpy(to, from, 8);
+	else if (c->elem)
+		memcpy(to, from, c->elem);
 }
 
 /* To a waiting receiver or into the ring. */
@@ -58,15 +72,13 @@ int hd_chan_put(struct hd_chan *c, const void *elem, struct hd_fiber **wake)
 		return -EPIPE;
 	w = hd_waitq_claim(&c->receivers);
 	if (w) {
-		if (c->elem)
-			memcpy(w->elem, elem, c->elem);
+		copy(c, w->elem, elem);
 		*wake = hd_waiter_finish(w, 0);
 		return 0;
 	}
 	if (c->count == c->capacity)
 		return -EAGAIN;
-	if (c->elem)
-		memcpy(slot(c, c->count), elem, c->elem);
+	copy(c, slot(c, c->count), elem);
 	set_count(c, c->count + 1);
 	return 0;
 }
@@ -77,14 +89,12 @@ int hd_chan_get(struct hd_chan *c, void *elem, struct hd_fiber **wake)
 	struct hd_waiter *w;
 
 	if (c->count) {
-		if (c->elem)
-			memcpy(elem, slot(c, 0), c->elem);
-		c->head = (c->head + 1) % c->capacity;
+		copy(c, elem, slot(c, 0));
+		c->head = c->head + 1 == c->capacity ? 0 : c->head + 1;
 		set_count(c, c->count - 1);
 		w = hd_waitq_claim(&c->senders);
 		if (w) {
-			if (c->elem)
-				memcpy(slot(c, c->count), w->elem, c->elem);
+			copy(c, slot(c, c->count), w->elem);
 			set_count(c, c->count + 1);
 			*wake = hd_waiter_finish(w, 0);
 		}
@@ -92,8 +102,7 @@ int hd_chan_get(struct hd_chan *c, void *elem, struct hd_fiber **wake)
 	}
 	w = hd_waitq_claim(&c->senders);
 	if (w) {
-		if (c->elem)
-			memcpy(elem, w->elem, c->elem);
+		copy(c, elem, w->elem);
 		*wake = hd_waiter_finish(w, 0);
 		return 0;
 	}
