@@ -11,6 +11,7 @@
 #			headers are installed
 #	make load	insert the module into this kernel (unload: take it out)
 #	make bench	against Go, Boost, glibc ... : build/bench.json (BENCH=names, QUICK=1)
+#	make bench-baseline	count the hot paths' instructions anew
 #	make bench-vm	kernel-side cost in instructions: build/bench-vm.json
 #	make check-riscv64	the user-space tests built for riscv64, emulated
 #	make check-debug	all that needs the module, on kernels with checks built in
@@ -93,6 +94,10 @@ bench:
 	@$(SETUP) build bench
 	@$(MAKE) -C tests/bench O=$(O) bench
 
+bench-baseline:
+	@$(SETUP) build lint
+	@$(MAKE) -C tests/bench O=$(O) baseline
+
 bench-vm:
 	@$(SETUP) build kmod vm bench
 	@$(MAKE) $(if $(KERNEL),kmod-$(KERNEL),kmod-6.1 kmod-6.12)
@@ -125,5 +130,6 @@ install: lib tools
 clean:
 	rm -rf $(O)/lib* $(O)/tools $(O)/tests* $(O)/kmod $(O)/demo $(O)/bench $(O)/check $(O)/man $(O)/fuzzing
 
-.PHONY: all lib tools kmod load unload demo check check-riscv64 check-debug run_tests soak fuzz bench bench-vm \
+.PHONY: all lib tools kmod load unload demo check check-riscv64 check-debug run_tests soak fuzz bench bench-baseline \
+	bench-vm \
 	vm-shell docs install clean

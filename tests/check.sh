@@ -10,6 +10,7 @@
 #	build    everything compiles without a warning
 #	lint     licences, sparse, shellcheck
 #	model    the models of lock-free parts, searched by spin
+#	count    instructions of the hot paths, against tests/bench/baseline.json
 #	docs     manual pages against headers, examples compile
 #	unit     the tests on this machine, without the module
 #	aarch64  the tests built for aarch64, emulated
@@ -25,12 +26,12 @@
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 export O
-STAGES="build lint model docs unit san-address san-thread aarch64 rig vm-6.1 vm-6.12 vm-kasan vm-lockdep"
+STAGES="build lint model count docs unit san-address san-thread aarch64 rig vm-6.1 vm-6.12 vm-kasan vm-lockdep"
 LOGS=$O/check
 
 limit() { # limit STAGE: seconds
 	case $1 in
-	build|lint|model|docs) echo 900 ;;
+	build|lint|model|count|docs) echo 900 ;;
 	vm-6.*) echo 2400 ;;
 	vm-*) echo 3600 ;;
 	*) echo 1800 ;;
@@ -144,6 +145,12 @@ stage_docs() {
 
 stage_model() { tests/model/run.sh; }
 
+stage_count() {
+	local out
+	out=$(make -C tests/bench O="$O" own 2>&1) || { echo "$out"; return 1; }
+	make -C tests/bench O="$O" count
+}
+
 stage_rig() { tests/vm/selftest.sh 6.1; }
 
 stage_vm() {
@@ -203,7 +210,7 @@ for s in $STAGES; do
 	log=$LOGS/$s.log
 	start=$SECONDS
 	case $s in
-	build|lint|model|docs|unit|san-address|san-thread|aarch64|riscv64|rig|vm-*) ;;
+	build|lint|model|count|docs|unit|san-address|san-thread|aarch64|riscv64|rig|vm-*) ;;
 	*) die -2 "no such stage: $s" ;;
 	esac
 	: >"$log"

@@ -15,7 +15,7 @@
 #	kselftest  the kernel's test framework, unpacked beside tests/heddle
 #	bench      the rivals that benchmarks compare with
 #	docs       manual pages and their checks
-#	lint       static checks, and the model checker
+#	lint       static checks, the model checker, and what counts instructions
 #	debug      building the debug kernels of make check-debug
 #	all        all of these
 set -euo pipefail
@@ -34,7 +34,7 @@ packages() { # packages GROUP
 	bench)	echo golang-go g++ libboost-context-dev libboost-fiber-dev libst-dev \
 			pkg-config valgrind ;;
 	docs)	echo scdoc man-db mandoc ;;
-	lint)	echo reuse cppcheck shellcheck sparse spin gcc ;;
+	lint)	echo reuse cppcheck shellcheck sparse spin gcc valgrind ;;
 	debug)	echo gcc make flex bison bc libelf-dev xz-utils ;;
 	*)	die -2 "no such group: $1 (build kmod vm cross riscv64 kselftest bench docs lint debug all)" ;;
 	esac

@@ -29,22 +29,35 @@ static bool push_overflow(struct hd_proc *p, struct hd_fiber *f, uint32_t head, 
 	return true;
 }
 
-void hd_proc_push(struct hd_proc *p, struct hd_fiber *f)
+static bool push_ring(struct hd_proc *p, struct hd_fiber *f)
 {
-	for (;;) {
-		/* acquire: pairs with the thieves' release of head: their reads are done */
+	/* acquire: pairs with the thieves' release of head: their reads are done */
+	uint32_t head = atomic_load_explicit(&p->head, acquire);
+	uint32_t tail = atomic_load_explicit(&p->tail, relaxed);
+
+	if (__builtin_expect(tail - head >= HD_RING, 0))
+		return false;
+	atomic_store_explicit(&p->ring[tail % HD_RING], f, relaxed);
+	/* release: pairs with the thieves' acquire of tail */
+	atomic_store_explicit(&p->tail, tail + 1, release);
+	return true;
+}
+
+static __attribute__((noinline)) void push_full(struct hd_proc *p, struct hd_fiber *f)
+{
+	do {
 		uint32_t head = atomic_load_explicit(&p->head, acquire);
 		uint32_t tail = atomic_load_explicit(&p->tail, relaxed);
 
-		if (tail - head < HD_RING) {
-			atomic_store_explicit(&p->ring[tail % HD_RING], f, relaxed);
-			/* release: pairs with the thieves' acquire of tail */
-			atomic_store_explicit(&p->tail, tail + 1, release);
+		if (tail - head >= HD_RING && push_overflow(p, f, head, tail))
 			return;
-		}
-		if (push_overflow(p, f, head, tail))
-			return;
-	}
+	} while (!push_ring(p, f));
+}
+
+void hd_proc_push(struct hd_proc *p, struct hd_fiber *f)
+{
+	if (!push_ring(p, f))
+		push_full(p, f);
 }
 
 void hd_proc_push_next(struct hd_proc *p, struct hd_fiber *f)
@@ -99,10 +112,13 @@ struct hd_fiber *hd_proc_pop(struct hd_proc *p)
 	 * it uses two ticks, of which the ring's would always be `next`'s.
 	 */
 	p->ring_turn = !p->ring_turn;
-	f = p->ring_turn ? pop_ring(p) : hd_fresh_pop(&p->fresh);
-	if (!f)
-		f = p->ring_turn ? hd_fresh_pop(&p->fresh) : pop_ring(p);
-	return f ? f : pop_next(p);
+	if (p->ring_turn && (f = pop_ring(p)))
+		return f;
+	if (hd_fresh_count(&p->fresh) && (f = hd_fresh_pop(&p->fresh)))
+		return f;
+	if (!p->ring_turn && (f = pop_ring(p)))
+		return f;
+	return pop_next(p);
 }
 
 /* Half of victim's ring to p's, which is empty; one is returned. */
