@@ -131,5 +131,4 @@ clean:
 	rm -rf $(O)/lib* $(O)/tools $(O)/tests* $(O)/kmod $(O)/demo $(O)/bench $(O)/check $(O)/man $(O)/fuzzing
 
 .PHONY: all lib tools kmod load unload demo check check-riscv64 check-debug run_tests soak fuzz bench bench-baseline \
-	bench-vm \
-	vm-shell docs install clean
+	bench-vm vm-shell docs install clean
