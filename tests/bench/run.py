@@ -176,7 +176,7 @@ def results(row, unit):
                 continue
             h, p = statistics.median(mine), statistics.median(theirs)
             yield {"name": name, "params": row.params, "peer": peer, "heddle": h,
-                   "peer_value": p, "ratio": round(h / p, 4), "unit": row.units.get(name, unit),
+                   "peer_value": p, "ratio": round(h / p, 4) if p else None, "unit": row.units.get(name, unit),
                    "better": "lower", "runs": [list(x) for x in zip(mine, theirs)]}
 
 
@@ -187,12 +187,13 @@ def show(row, unit):
             continue
         median = {k: statistics.median(v[i] for v in runs) for k, runs in row.runs.items() if runs}
         h = median.get("heddle")
-        head = [name, params, number(h) if h else "-"]
+        head = [name, params, number(h) if h is not None else "-"]
         for peer in row.runs:
             if peer == "heddle":
                 continue
             p = median.get(peer)
-            line(*head, peer, number(p) if p else "-", f"{h / p:.3f}" if h and p else "-",
+            line(*head, peer, number(p) if p is not None else "-",
+                 f"{h / p:.3f}" if h is not None and p else "-",
                  row.units.get(name, unit))
             head = ["", "", ""]
     for who, why in row.failed.items():

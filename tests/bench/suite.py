@@ -109,9 +109,12 @@ def host():
                       GO: f"foreign_herd_go {arg}",
                       "one_at_a_time": f"foreign_herd_heddle {arg} single=1"},
                   units={"foreign_herd_switches": "switches"})
-    yield Row("locked_pingpong", {}, "chan_pingpong_heddle locked=1", {
-        "floor": "locked_pingpong_floor", GO: "chan_pingpong_go locked=1",
-        "pthread": "chan_pingpong_pthread"})
+    for ends in (0, 1, 2):
+        others = {"floor": "locked_pingpong_floor", "pthread": "chan_pingpong_pthread"}
+        yield Row(["locked_pingpong", "locked_pingpong_switches"], {"ends": ends},
+                  f"chan_pingpong_heddle ends={ends}",
+                  {GO: f"chan_pingpong_go ends={ends}", **(others if ends == 2 else {})},
+                  units={"locked_pingpong_switches": "switches"})
     yield Row("io_read", {}, "io_read_heddle", {
         "floor": "io_read_floor", GO: "io_read_go", "liburing": "io_read_liburing"})
     yield threads("pipe_pingpong", 1, go=1, pthread="pipe_pingpong_pthread")
@@ -145,9 +148,9 @@ def vm():
         yield Row("blank_start", m, f"blank_start_heddle n=200 through_module={module}", {
             "floor": "machine_start_floor n=200", "pthread": "go_join_pthread n=200"}, 2)
         if module:
-            yield Row("locked_pingpong", m, "chan_pingpong_heddle locked=1 n=1000", {
+            yield Row("locked_pingpong", m, "chan_pingpong_heddle ends=2 n=1000", {
                 "floor": "locked_pingpong_floor n=1000",
-                GO: "chan_pingpong_go locked=1 n=1000",
+                GO: "chan_pingpong_go ends=2 n=1000",
                 "pthread": "chan_pingpong_pthread n=1000"}, 2)
 
     def spawn_rows(heddle, samples, loads, peers, **more):

@@ -5,6 +5,7 @@
  * threads, with a mutex and two conditions.  procs=1: on one CPU.
  */
 #include "../bench.h"
+#include "../cpu.h"
 #include <pthread.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -42,8 +43,9 @@ static void *echo(void *arg)
 	return arg;
 }
 
-static double run(long n)
+static double run(long n, double *switches)
 {
+	double before = bench_switches();
 	uint64_t t = bench_now();
 
 	for (long i = 0; i < n; i++) {
@@ -51,20 +53,25 @@ static double run(long n)
 		if (get(&back) != i)
 			exit(1);
 	}
-	return bench_per(t, n);
+	double ns = bench_per(t, n);
+
+	*switches = (bench_switches() - before) / (double)n;
+	return ns;
 }
 
 int main(int argc, char **argv)
 {
 	long n = bench_arg(argc, argv, "n", 20000);
+	double ns, switches;
 	pthread_t t;
 
 	if (bench_arg(argc, argv, "procs", 2) == 1)
 		bench_pin();
 	if (pthread_create(&t, NULL, echo, NULL))
 		return 1;
-	run(n / 10);
-	printf("%.3f\n", run(n));
+	run(n / 10, &switches);
+	ns = run(n, &switches);
+	printf("%.3f %.4f\n", ns, switches);
 	put(&to, -1);
 	pthread_join(t, NULL);
 	return 0;

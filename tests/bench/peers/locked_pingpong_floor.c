@@ -5,6 +5,7 @@
  * wake-up there and one back.  procs=1: on one CPU.
  */
 #include "../bench.h"
+#include "../cpu.h"
 #include "../futex.h"
 #include <pthread.h>
 
@@ -21,20 +22,25 @@ static void *echo(void *arg)
 	}
 }
 
-static double run(uint32_t *seq, long n)
+static double run(uint32_t *seq, long n, double *switches)
 {
+	double before = bench_switches();
 	uint64_t t = bench_now();
 
 	for (long i = 0; i < n; i++) {
 		futex_set(&to, ++*seq);
 		futex_wait(&back, *seq - 1);
 	}
-	return bench_per(t, n);
+	double ns = bench_per(t, n);
+
+	*switches = (bench_switches() - before) / (double)n;
+	return ns;
 }
 
 int main(int argc, char **argv)
 {
 	long n = bench_arg(argc, argv, "n", 20000);
+	double ns, switches;
 	uint32_t seq = 0;
 	pthread_t t;
 
@@ -42,8 +48,9 @@ int main(int argc, char **argv)
 		bench_pin();
 	if (pthread_create(&t, NULL, echo, NULL))
 		return 1;
-	run(&seq, n / 10);
-	printf("%.3f\n", run(&seq, n));
+	run(&seq, n / 10, &switches);
+	ns = run(&seq, n, &switches);
+	printf("%.3f %.4f\n", ns, switches);
 	futex_set(&to, 0);
 	pthread_join(t, NULL);
 	return 0;
