@@ -26,13 +26,13 @@ static struct hd_waiter *go_on(struct hd_barrier *b)
 int hd_barrier_wait_until(struct hd_barrier *b, uint64_t deadline)
 {
 	struct hd_waiter *others;
+	bool inside;
 	uint32_t round;
 	int err;
 
 	if (!b->n)
 		return -EINVAL;
-	if (!hd_enter())
-		return -EPERM;
+	inside = hd_enter();
 	hd_guard_lock(&b->guard);
 	if (++b->arrived == b->n) {
 		others = go_on(b);
@@ -42,7 +42,7 @@ int hd_barrier_wait_until(struct hd_barrier *b, uint64_t deadline)
 		goto out;
 	}
 	round = b->round;
-	err = hd_wait_in(&b->wait, &b->guard, deadline, HD_WHY_BARRIER, b);
+	err = hd_wait_in(&b->wait, &b->guard, deadline, true, HD_WHY_BARRIER, b);
 	if (!err)
 		goto out;
 	hd_guard_lock(&b->guard);
@@ -52,7 +52,7 @@ int hd_barrier_wait_until(struct hd_barrier *b, uint64_t deadline)
 		err = 0;	/* the others have gone on, and counted us */
 	hd_guard_unlock(&b->guard);
 out:
-	hd_leave();
+	hd_leave_if(inside);
 	return err;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/chan.h"
+#include "api/sync.h"
 #include "core/poll.h"
 #include "core/runtime.h"
 #include "core/sched.h"
@@ -112,17 +113,16 @@ int hd_chan_get(struct hd_chan *c, void *elem, struct hd_fiber **wake)
 static int transfer(struct hd_chan *c, void *elem, bool send, uint64_t deadline)
 {
 	struct hd_fiber *wake = NULL;
+	bool inside = hd_enter();
 	struct hd_waiter w;
 	int err;
 
-	if (!hd_enter())
-		return -EPERM;
 	hd_guard_lock(&c->guard);
 	err = send ? hd_chan_put(c, elem, &wake) : hd_chan_get(c, elem, &wake);
 	if (err == -EAGAIN && deadline != NOW) {
 		struct hd_waitq *q = send ? &c->senders : &c->receivers;
 
-		hd_waiter_init(&w, elem);
+		hd_waiter_init(&w, elem, true);
 		hd_waitq_push(q, &w);
 		hd_guard_unlock(&c->guard);
 		err = hd_waiter_wait(&w, &c->guard, q, deadline,
@@ -132,7 +132,7 @@ static int transfer(struct hd_chan *c, void *elem, bool send, uint64_t deadline)
 		if (wake)
 			hd_ready(wake);
 	}
-	hd_leave();
+	hd_leave_if(inside);
 	return err;
 }
 
@@ -185,13 +185,12 @@ static void refuse(struct hd_waitq *q, struct hd_fiber **list)
 int hd_chan_close(struct hd_chan *c)
 {
 	struct hd_fiber *list = NULL, *f;
+	bool inside = hd_enter();
 
-	if (!hd_enter())
-		return -EPERM;
 	hd_guard_lock(&c->guard);
 	if (c->closed) {
 		hd_guard_unlock(&c->guard);
-		hd_leave();
+		hd_leave_if(inside);
 		return -EPIPE;
 	}
 	c->closed = true;
@@ -202,6 +201,6 @@ int hd_chan_close(struct hd_chan *c)
 		list = f->next;
 		hd_ready(f);
 	}
-	hd_leave();
+	hd_leave_if(inside);
 	return 0;
 }

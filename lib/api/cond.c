@@ -3,41 +3,46 @@
 /* heddle/sync.h: condition */
 #include "api/sync.h"
 
-int hd_cond_wait_until(struct hd_cond *c, struct hd_mutex *m, uint64_t deadline)
+static int wait(struct hd_cond *c, struct hd_mutex *m, uint64_t deadline, bool cancellable)
 {
+	bool inside = hd_enter();
 	struct hd_waiter w;
 	int res;
 
-	if (!hd_enter())
-		return -EPERM;
-	hd_waiter_init(&w, NULL);
+	hd_waiter_init(&w, NULL, cancellable);
 	hd_guard_lock(&c->guard);
 	hd_waitq_push(&c->wait, &w);
 	hd_guard_unlock(&c->guard);
-	hd_leave();
+	hd_leave_if(inside);
 	/* queued before the mutex is free: a signal sent under it is not missed */
 	hd_mutex_unlock(m);
-	if (!hd_enter())
-		return -EPERM;
+	inside = hd_enter();
 	res = hd_waiter_wait(&w, &c->guard, &c->wait, deadline, HD_WHY_COND, c);
-	hd_leave();
+	hd_leave_if(inside);
 	hd_mutex_lock(m);
 	return res;
 }
 
+int hd_cond_wait_until(struct hd_cond *c, struct hd_mutex *m, uint64_t deadline)
+{
+	return wait(c, m, deadline, true);
+}
+
 void hd_cond_wait(struct hd_cond *c, struct hd_mutex *m)
 {
-	hd_cond_wait_until(c, m, UINT64_MAX);
+	wait(c, m, UINT64_MAX, false);
 }
 
 static void wake(struct hd_cond *c, bool all)
 {
 	struct hd_fiber *list = NULL, *f;
 	struct hd_waiter *w;
+	bool inside;
 
 	/* a waiter that must be seen queued itself under the mutex the caller has held since */
-	if (!__atomic_load_n(&c->wait.head, __ATOMIC_RELAXED) || !hd_enter())
+	if (!__atomic_load_n(&c->wait.head, __ATOMIC_RELAXED))
 		return;
+	inside = hd_enter();
 	hd_guard_lock(&c->guard);
 	do {
 		w = hd_waitq_claim(&c->wait);
@@ -52,7 +57,7 @@ static void wake(struct hd_cond *c, bool all)
 		list = f->next;
 		hd_ready(f);
 	}
-	hd_leave();
+	hd_leave_if(inside);
 }
 
 void hd_cond_signal(struct hd_cond *c)

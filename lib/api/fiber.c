@@ -5,7 +5,10 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "api/fiber.h"
+#include "api/group.h"
 #include "api/once.h"
+#include "core/cancel.h"
 #include "core/poll.h"
 #include "core/runtime.h"
 #include "core/sched.h"
@@ -22,28 +25,34 @@ static int go(struct hd_fiber **f, void *(*fn)(void *arg), void *arg,
 		return -EINVAL;
 	if (!hd_enter())
 		return -EPERM;
-	new = hd_fiber_start(fn, arg, f ? 0 : HD_FIBER_DETACHED, attr);
+	new = hd_fiber_new(fn, arg, f ? 0 : HD_FIBER_DETACHED, attr);
 	if (f && new)
 		*f = new;
+	if (new)
+		hd_fiber_launch(new);
 	hd_leave();
 	return new ? 0 : -ENOMEM;
+}
+
+int hd_fiber_attr_get(struct hd_fiber_attr *to, const struct hd_fiber_attr *from)
+{
+	*to = (struct hd_fiber_attr){ .size = sizeof(*to) };
+	if (!from)
+		return 0;
+	/* one of an older program's, which ends earlier, is as good */
+	if (from->size < offsetof(struct hd_fiber_attr, stack_size) || from->size > sizeof(*to))
+		return -EINVAL;
+	memcpy(to, from, from->size);
+	return to->flags & ~HD_GO_CLEAN_STACK ? -EINVAL : 0;
 }
 
 int hd_go_attr(struct hd_fiber **f, void *(*fn)(void *arg), void *arg,
 	       const struct hd_fiber_attr *attr)
 {
-	struct hd_fiber_attr a = { .size = sizeof(a) };
+	struct hd_fiber_attr a;
+	int err = hd_fiber_attr_get(&a, attr);
 
-	if (attr) {
-		/* one of an older program's, which ends earlier, is as good */
-		if (attr->size < offsetof(struct hd_fiber_attr, stack_size) ||
-		    attr->size > sizeof(a))
-			return -EINVAL;
-		memcpy(&a, attr, attr->size);
-		if (a.flags & ~HD_GO_CLEAN_STACK)
-			return -EINVAL;
-	}
-	return go(f, fn, arg, a.name || a.flags || a.stack_size ? &a : NULL);
+	return err ? err : go(f, fn, arg, a.name || a.flags || a.stack_size ? &a : NULL);
 }
 
 int hd_go(struct hd_fiber **f, void *(*fn)(void *arg), void *arg)
@@ -52,46 +61,76 @@ int hd_go(struct hd_fiber **f, void *(*fn)(void *arg), void *arg)
 }
 
 struct join {
-	struct hd_fiber *f;
-	uintptr_t self;
+	struct hd_fiber *f, *self;
+	bool refused;
 };
 
 static bool join_commit(void *arg)
 {
 	struct join *j = arg;
+	struct hd_fiber *self = j->self;
 	uintptr_t none = HD_JOIN_NONE;
 
-	/* acq_rel: our saved context before the word; with DONE, the result after it */
-	return atomic_compare_exchange_strong_explicit(&j->f->joiner, &none, j->self,
-						       memory_order_acq_rel,
-						       memory_order_acquire);
+	/*
+	 * acq_rel: our saved context before the word; with DONE, the result after it;
+	 * seq_cst, with the check: pairs with hd_cancel_fiber
+	 */
+	if (!atomic_compare_exchange_strong_explicit(&j->f->joiner, &none, (uintptr_t)self,
+						     memory_order_seq_cst,
+						     memory_order_acquire)) {
+		j->refused = none != HD_JOIN_DONE;	/* detached, or somebody else's to join */
+		return false;
+	}
+	/* parked: j may be gone */
+	hd_cancel_check(self);
+	return true;
+}
+
+static bool has_ended(struct hd_fiber *f)
+{
+	/* acquire: pairs with complete()'s exchange */
+	return atomic_load_explicit(&f->joiner, memory_order_acquire) == HD_JOIN_DONE;
+}
+
+static int wait_for_end(struct hd_fiber *f, struct hd_fiber *self)
+{
+	struct join j = { .f = f, .self = self };
+
+	/* a canceller finds us by it, if he is to */
+	atomic_store_explicit(&self->at, self->cancel_off ? 0 : (uintptr_t)f,
+			      memory_order_relaxed);
+	do {
+		hd_park(join_commit, &j, HD_WHY_JOIN, f);
+		if (has_ended(f))
+			return 0;
+		if (j.refused)
+			return -EINVAL;
+		/* else by a canceller who looked when we had not disabled it yet: again */
+	} while (!hd_cancel_wanted(self));
+	return -ECANCELED;
 }
 
 int hd_join(struct hd_fiber *f, void **ret)
 {
-	struct join j = { .f = f };
+	struct hd_fiber *self;
+	int err = 0;
 
 	if (!f)
 		return -EINVAL;
 	if (!hd_enter())
 		return -EPERM;
-	j.self = (uintptr_t)hd_this_machine()->cur;
-	if ((uintptr_t)f == j.self) {
-		hd_leave();
-		return -EDEADLK;
+	self = hd_this_machine()->cur;
+	if (f == self)
+		err = -EDEADLK;
+	else if (!has_ended(f))
+		err = wait_for_end(f, self);
+	if (!err) {
+		if (ret)
+			*ret = f->arg;
+		hd_fiber_free(hd_this_machine()->p, f);
 	}
-	/* acquire: pairs with complete()'s exchange */
-	if (atomic_load_explicit(&f->joiner, memory_order_acquire) != HD_JOIN_DONE)
-		hd_park(join_commit, &j, HD_WHY_JOIN, f);
-	if (atomic_load_explicit(&f->joiner, memory_order_acquire) != HD_JOIN_DONE) {
-		hd_leave();
-		return -EINVAL;		/* detached, or somebody else's to join */
-	}
-	if (ret)
-		*ret = f->arg;
-	hd_fiber_free(hd_this_machine()->p, f);
 	hd_leave();
-	return 0;
+	return err;
 }
 
 int hd_detach(struct hd_fiber *f)
@@ -114,6 +153,8 @@ void hd_exit(void *ret)
 
 	if (f)
 		hd_once_abandon(f);
+	if (f && f->flags & HD_FIBER_MEMBER)
+		hd_group_leave(f, (int)(intptr_t)ret);
 	if (!f || f->flags & HD_FIBER_FOREIGN)
 		pthread_exit(ret);	/* the stack is the thread's, and so is the end */
 	hd_san_exit(HD_SAN(f->stack));
@@ -141,15 +182,17 @@ int hd_sleep(uint64_t ns)
 		hd_leave();
 		return 0;
 	}
-	hd_event_init(&ev);
+	hd_event_init_cancellable(&ev);
 	err = hd_timer_add(&t, hd_clock() + ns, &ev);
-	if (!err) {
-		hd_event_wait(&ev, HD_WHY_SLEEP, NULL);
+	if (err) {
+		hd_event_drop(&ev);
+	} else {
+		err = hd_event_wait(&ev, HD_WHY_SLEEP, NULL);
 		/* it fires under the timer lock: not before that is free may t go */
 		hd_timer_del(&t);
 	}
 	hd_leave();
-	return err;
+	return err == -ETIMEDOUT ? 0 : err;
 }
 
 uint64_t hd_now(void)

@@ -7,11 +7,13 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "core/cancel.h"
 #include "core/poll.h"
 #include "core/runtime.h"
 #include "core/sched.h"
 #include "core/timer.h"
 #include "heddle/fiber.h"
+#include "heddle/group.h"
 #include "heddle/io.h"
 #include "heddle/thread.h"
 
@@ -48,64 +50,52 @@ static void prep_poll(struct io_uring_sqe *sqe, void *arg)
 	io_uring_prep_poll_add(sqe, a->fd, a->events);
 }
 
-/*
- * One operation by the ring.  A request ends with -ECANCELED, untouched, when
- * the thread that submitted it ends (it ran another fiber meanwhile, which
- * took the thread with it): then it is submitted again.
- */
-static int by_ring(void (*prep)(struct io_uring_sqe *, void *), void *arg, const void *what)
+/* It has been told to end, or has ended: until the ring is through with it. */
+static void wait_until_gone(struct hd_limited *l)
 {
-	struct hd_event ev;
+	if (!hd_event_fired(&l->gone)) {
+		hd_poll_cancel(l);
+		hd_poll_now();
+		if (!hd_event_fired(&l->gone))
+			hd_poll_added(false);
+	}
+	hd_event_wait(&l->gone, HD_WHY_IO, NULL);
+}
+
+/*
+ * One operation by the ring, given up at deadline (-ETIMEDOUT) or for a cancel
+ * (-ECANCELED).  A request ends with -ECANCELED, untouched, when the thread that
+ * submitted it ends, too (it ran another fiber meanwhile, which took the thread
+ * with it): then it is submitted again.
+ */
+static int by_ring(void (*prep)(struct io_uring_sqe *, void *), void *arg, const void *what,
+		   uint64_t deadline)
+{
+	struct hd_limited l;
+	bool again;
 	int res;
 
 	do {
-		hd_event_init(&ev);
-		res = hd_poll_submit(&ev, prep, arg);
-		if (res)
-			return res;
-		hd_poll_now();		/* it may have completed at once */
-		if (!hd_event_fired(&ev))
-			hd_poll_added(false);
-		res = hd_event_wait(&ev, HD_WHY_IO, what);
-	} while (res == -ECANCELED || res == -EINTR);
-	return res;
-}
-
-/* The same, given up at deadline: -ETIMEDOUT. */
-static int by_ring_until(void (*prep)(struct io_uring_sqe *, void *), void *arg,
-			 uint64_t deadline)
-{
-	struct hd_limited l;
-	struct hd_timer t;
-	int res, err;
-
-	do {
-		hd_event_init(&l.ev);
+		hd_event_init_cancellable(&l.ev);
 		hd_event_init(&l.gone);
 		res = hd_poll_submit_limited(&l, prep, arg);
-		if (res)
+		if (res) {
+			hd_event_drop(&l.ev);
 			return res;
-		err = hd_timer_add(&t, deadline, &l.ev);
-		if (err)
-			hd_poll_cancel(&l);
-		hd_poll_now();
+		}
+		hd_poll_now();		/* it may have completed at once */
 		if (!hd_event_fired(&l.ev))
 			hd_poll_added(false);
-		res = hd_event_wait(&l.ev, HD_WHY_IO, NULL);
-		if (!err)
-			hd_timer_del(&t);
-		if (!hd_event_fired(&l.gone)) {
-			hd_poll_cancel(&l);
-			hd_poll_now();
-			if (!hd_event_fired(&l.gone))
-				hd_poll_added(false);
-		}
-		hd_event_wait(&l.gone, HD_WHY_IO, NULL);
+		res = hd_event_wait_until(&l.ev, deadline, HD_WHY_IO, what);
+		wait_until_gone(&l);
+		again = l.gone.res == -ECANCELED || l.gone.res == -EINTR;
 		/* what came in spite of all counts */
-		if (res == -ETIMEDOUT && l.gone.res != -ECANCELED && l.gone.res != -EINTR)
-			res = l.gone.res;
-	} while (!err && (res == -ECANCELED || res == -EINTR));
-	return err ? err : res;
+		if (!again)
+			return l.gone.res;
+		if (res == -ECANCELED && hd_cancel_wanted(l.ev.fiber))
+			return res;
+	} while (res == -ECANCELED || res == -EINTR);
+	return res;
 }
 
 static ssize_t rw_plain(struct rw *a, bool write)
@@ -129,6 +119,8 @@ static ssize_t rw_blocking(struct rw *a, bool write)
 {
 	ssize_t n;
 
+	if (hd_cancelled())
+		return -ECANCELED;
 	hd_block_begin();
 	n = rw_plain(a, write);
 	hd_block_end();
@@ -154,7 +146,7 @@ static ssize_t rw(int fd, void *buf, size_t len, int64_t off, bool write)
 		return rw_plain(&a, write);	/* an answer at once, or an error */
 	if (!hd_enter())
 		return -EPERM;
-	n = by_ring(write ? prep_write : prep_read, &a, buf);
+	n = by_ring(write ? prep_write : prep_read, &a, buf, UINT64_MAX);
 	hd_leave();
 	return n;
 }
@@ -198,6 +190,8 @@ static int poll_blocking(int fd, unsigned int events, uint64_t deadline)
 
 	if (fd < 0)
 		return -EBADF;		/* to poll(2) an empty slot */
+	if (deadline && hd_cancelled() && deadline > hd_clock())
+		return -ECANCELED;
 	hd_block_begin();
 	do {
 		uint64_t now = hd_clock(), ns = deadline > now ? deadline - now : 0;
@@ -223,8 +217,7 @@ int hd_poll(int fd, unsigned int events, uint64_t deadline)
 		return poll_blocking(fd, events, deadline);
 	if (!hd_enter())
 		return -EPERM;
-	n = deadline == UINT64_MAX ? by_ring(prep_poll, &a, NULL) :
-				     by_ring_until(prep_poll, &a, deadline);
+	n = by_ring(prep_poll, &a, NULL, deadline);
 	hd_leave();
 	return n;
 }

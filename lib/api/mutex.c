@@ -111,16 +111,16 @@ static void give_up(struct hd_mutex *m)
 	hd_guard_unlock(&m->guard);
 }
 
-/* Inside the runtime. */
-static int lock_slow(struct hd_mutex *m, uint64_t deadline)
+static int lock_slow(struct hd_mutex *m, uint64_t deadline, bool cancellable)
 {
 	struct attempt a = { 0, false };
+	bool inside = hd_enter();
+	int r = 0;
 
 	while (!take_or_guard(m, &a)) {
 		struct hd_waiter w;
-		int r;
 
-		hd_waiter_init(&w, NULL);
+		hd_waiter_init(&w, NULL, cancellable);
 		if (a.since)
 			hd_waitq_push_front(&m->wait, &w);
 		else
@@ -130,37 +130,28 @@ static int lock_slow(struct hd_mutex *m, uint64_t deadline)
 			a.since = hd_now();
 		r = hd_waiter_wait(&w, &m->guard, &m->wait, deadline, HD_WHY_MUTEX, m);
 		if (r == OURS)
-			return 0;
+			goto out;
 		if (r != TRY_AGAIN) {
 			give_up(m);
-			return r;
+			goto out;
 		}
 		a.awake = true;
 	}
-	return 0;
+	r = 0;
+out:
+	hd_leave_if(inside);
+	return r;
 }
 
 void hd_mutex_lock(struct hd_mutex *m)
 {
-	if (take(m))
-		return;
-	if (!hd_enter())
-		hd_bug("hd_mutex_lock on a held mutex from a thread outside the runtime");
-	lock_slow(m, UINT64_MAX);
-	hd_leave();
+	if (!take(m))
+		lock_slow(m, UINT64_MAX, false);
 }
 
 int hd_mutex_lock_until(struct hd_mutex *m, uint64_t deadline)
 {
-	int err;
-
-	if (take(m))
-		return 0;
-	if (!hd_enter())
-		return -EPERM;
-	err = lock_slow(m, deadline);
-	hd_leave();
-	return err;
+	return take(m) ? 0 : lock_slow(m, deadline, true);
 }
 
 int hd_mutex_trylock(struct hd_mutex *m)
@@ -205,7 +196,7 @@ static bool pass_on(struct hd_mutex *m)
 void hd_mutex_unlock(struct hd_mutex *m)
 {
 	uint32_t s = HELD;
-	bool passed;
+	bool passed, inside;
 
 	/* release: pairs with the acquire of take() and change() */
 	while (!atomic_compare_exchange_weak_explicit(hd_word(&m->word), &s, s & ~HELD,
@@ -213,11 +204,9 @@ void hd_mutex_unlock(struct hd_mutex *m)
 						      memory_order_relaxed)) {
 		if (!(s & STARVING) && (s & (WAITED | AWAKE)) != WAITED)
 			continue;
-		if (!hd_enter())
-			hd_bug("hd_mutex_unlock of a mutex that fibers wait for, "
-			       "from outside the runtime");
+		inside = hd_enter();
 		passed = pass_on(m);
-		hd_leave();
+		hd_leave_if(inside);
 		if (passed)
 			return;
 		s = HELD;

@@ -22,17 +22,27 @@ struct hd_once_run {
 	bool done;
 };
 
+static __thread struct hd_once_run *of_thread;	/* those a thread outside is in */
+
+static struct hd_once_run **runs(void)
+{
+	struct hd_fiber *f = hd_self();
+
+	return f ? &f->stack->once : &of_thread;
+}
+
 /* The run is over, one way or the other: tell those who wait for it. */
 static void end(struct hd_once_run *run)
 {
 	struct hd_once *o = run->once;
 	struct hd_waiter *w;
+	bool inside;
 
 	if (!o)
 		return;
 	run->once = NULL;
-	hd_self()->stack->once = run->outer;
-	hd_enter();
+	*runs() = run->outer;
+	inside = hd_enter();
 	hd_guard_lock(&o->guard);
 	if (run->done) {
 		w = hd_claim_all(&o->wait);
@@ -47,7 +57,7 @@ static void end(struct hd_once_run *run)
 	}
 	hd_guard_unlock(&o->guard);
 	hd_finish_all(w, run->done ? 0 : YOUR_TURN);
-	hd_leave();
+	hd_leave_if(inside);
 }
 
 void hd_once_abandon(struct hd_fiber *f)
@@ -58,24 +68,24 @@ void hd_once_abandon(struct hd_fiber *f)
 
 static void run(struct hd_once *o, void (*fn)(void *arg), void *arg)
 {
-	struct hd_stack *s = hd_self()->stack;
-	struct hd_once_run r __attribute__((cleanup(end))) = { .once = o, .outer = s->once };
+	struct hd_once_run **at = runs();
+	struct hd_once_run r __attribute__((cleanup(end))) = { .once = o, .outer = *at };
 
-	s->once = &r;
+	*at = &r;
 	fn(arg);
 	r.done = true;
 }
 
 static bool running_it(struct hd_once *o)
 {
-	struct hd_once_run *r = hd_self()->stack->once;
+	struct hd_once_run *r = *runs();
 
 	while (r && r->once != o)
 		r = r->outer;
 	return r;
 }
 
-/* YOUR_TURN, or 0 once somebody else has done it.  Inside the runtime. */
+/* YOUR_TURN, or 0 once somebody else has done it. */
 static int wait_turn(struct hd_once *o)
 {
 	int res = YOUR_TURN;
@@ -90,7 +100,7 @@ static int wait_turn(struct hd_once *o)
 		res = 0;
 		break;
 	default:
-		return hd_wait_in(&o->wait, &o->guard, UINT64_MAX, HD_WHY_ONCE, o);
+		return hd_wait_in(&o->wait, &o->guard, UINT64_MAX, false, HD_WHY_ONCE, o);
 	}
 	hd_guard_unlock(&o->guard);
 	return res;
@@ -98,6 +108,7 @@ static int wait_turn(struct hd_once *o)
 
 int hd_once(struct hd_once *o, void (*fn)(void *arg), void *arg)
 {
+	bool inside;
 	int turn;
 
 	if (!fn)
@@ -105,13 +116,11 @@ int hd_once(struct hd_once *o, void (*fn)(void *arg), void *arg)
 	/* acquire: pairs with the release at the end of the run */
 	if (atomic_load_explicit(hd_word(&o->word), memory_order_acquire) == DONE)
 		return 0;
-	if (!hd_self())
-		return -EPERM;
 	if (running_it(o))
 		return -EDEADLK;
-	hd_enter();
+	inside = hd_enter();
 	turn = wait_turn(o);
-	hd_leave();
+	hd_leave_if(inside);
 	if (turn == YOUR_TURN)
 		run(o, fn, arg);
 	return 0;

@@ -66,16 +66,15 @@ static bool comes_free(struct hd_rwlock *l, bool write)
 	return false;
 }
 
-static int lock_slow(struct hd_rwlock *l, bool write, uint64_t deadline)
+static int lock_slow(struct hd_rwlock *l, bool write, uint64_t deadline, bool cancellable)
 {
 	struct hd_waitq *q = write ? &l->writers : &l->readers;
 	struct hd_waiter *next;
+	bool inside = hd_enter();
 	uint32_t s;
 	int err = 0;
 
-	if (!hd_enter())
-		return -EPERM;
-	if (comes_free(l, write)) {
+	if (inside && comes_free(l, write)) {
 		hd_leave();
 		return 0;
 	}
@@ -87,7 +86,8 @@ static int lock_slow(struct hd_rwlock *l, bool write, uint64_t deadline)
 		else
 			s = write ? WRITER : s + 1;
 	} else {
-		err = hd_wait_in(q, &l->guard, deadline, write ? HD_WHY_WRLOCK : HD_WHY_RDLOCK, l);
+		err = hd_wait_in(q, &l->guard, deadline, cancellable,
+				 write ? HD_WHY_WRLOCK : HD_WHY_RDLOCK, l);
 		if (!err)
 			goto out;
 		/* readers may have waited for nobody but us */
@@ -98,7 +98,7 @@ static int lock_slow(struct hd_rwlock *l, bool write, uint64_t deadline)
 	hd_guard_unlock(&l->guard);
 	hd_finish_all(next, 0);
 out:
-	hd_leave();
+	hd_leave_if(inside);
 	return err;
 }
 
@@ -106,15 +106,14 @@ out:
 static int unlock_slow(struct hd_rwlock *l, bool write)
 {
 	struct hd_waiter *next;
+	bool inside = hd_enter();
 	uint32_t s;
 	int err = 0;
 
-	if (!hd_enter())
-		return -EPERM;
 	hd_guard_lock(&l->guard);
 	if (!(atomic_load_explicit(hd_word(&l->word), memory_order_relaxed) & WAITED)) {
 		hd_guard_unlock(&l->guard);
-		hd_leave();
+		hd_leave_if(inside);
 		return -EAGAIN;
 	}
 	s = freeze(l);
@@ -125,7 +124,7 @@ static int unlock_slow(struct hd_rwlock *l, bool write)
 	next = turn(l, s, write);
 	hd_guard_unlock(&l->guard);
 	hd_finish_all(next, 0);
-	hd_leave();
+	hd_leave_if(inside);
 	return err;
 }
 
@@ -145,12 +144,12 @@ int hd_rwlock_tryrdlock(struct hd_rwlock *l)
 
 int hd_rwlock_rdlock_until(struct hd_rwlock *l, uint64_t deadline)
 {
-	return hd_rwlock_tryrdlock(l) ? lock_slow(l, false, deadline) : 0;
+	return hd_rwlock_tryrdlock(l) ? lock_slow(l, false, deadline, true) : 0;
 }
 
 int hd_rwlock_rdlock(struct hd_rwlock *l)
 {
-	return hd_rwlock_rdlock_until(l, UINT64_MAX);
+	return hd_rwlock_tryrdlock(l) ? lock_slow(l, false, UINT64_MAX, false) : 0;
 }
 
 int hd_rwlock_trywrlock(struct hd_rwlock *l)
@@ -165,12 +164,12 @@ int hd_rwlock_trywrlock(struct hd_rwlock *l)
 
 int hd_rwlock_wrlock_until(struct hd_rwlock *l, uint64_t deadline)
 {
-	return hd_rwlock_trywrlock(l) ? lock_slow(l, true, deadline) : 0;
+	return hd_rwlock_trywrlock(l) ? lock_slow(l, true, deadline, true) : 0;
 }
 
 int hd_rwlock_wrlock(struct hd_rwlock *l)
 {
-	return hd_rwlock_wrlock_until(l, UINT64_MAX);
+	return hd_rwlock_trywrlock(l) ? lock_slow(l, true, UINT64_MAX, false) : 0;
 }
 
 int hd_rwlock_rdunlock(struct hd_rwlock *l)

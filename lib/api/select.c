@@ -35,6 +35,7 @@
 #include <stdlib.h>
 
 #include "api/chan.h"
+#include "api/sync.h"
 #include "core/poll.h"
 #include "core/runtime.h"
 #include "core/sched.h"
@@ -147,13 +148,15 @@ static void unlock_all(const struct select *s)
 
 /* ---- looking ---------------------------------------------------------------- */
 
-/* Below n, from the processor that is held. */
+/* Below n, from the processor that is held, if one is. */
 static uint32_t below(uint32_t n)
 {
-	struct hd_proc *p = hd_this_machine()->p;
+	static __thread uint32_t outside;	/* nobody moves from there to another thread */
+	struct hd_machine *m = hd_this_machine();
+	uint32_t *rng = m && m->cur ? &m->p->rng : &outside;
 
-	p->rng = p->rng * 1664525u + 1013904223u;
-	return (uint32_t)((uint64_t)p->rng * n >> 32);
+	*rng = *rng * 1664525u + 1013904223u;
+	return (uint32_t)((uint64_t)*rng * n >> 32);
 }
 
 /*
@@ -205,22 +208,21 @@ static struct hd_waitq *queue(const struct hd_case *c)
 /* Under all guards. */
 static void enqueue(struct select *s)
 {
-	hd_event_init(&s->ev);
+	hd_event_init_cancellable(&s->ev);
 	for (uint32_t i = 0; i < s->n; i++) {
 		struct hd_case *c = &s->cases[i];
 
 		if (!c->chan)
 			continue;
-		hd_waiter_init(&s->place[i].w, c->elem);
-		s->place[i].w.event = &s->ev;
+		hd_waiter_init_shared(&s->place[i].w, c->elem, &s->ev);
 		hd_waitq_push(queue(c), &s->place[i].w);
 	}
 }
 
-/* Out of all queues but the winner's; the winner, or err if there is none. */
-static int dequeue(struct select *s, int res, int err)
+/* Out of all queues but the winner's; the winner, or res if there is none. */
+static int dequeue(struct select *s, int res)
 {
-	int winner = err;
+	int winner = res;
 
 	for (uint32_t i = 0; i < s->n; i++) {
 		struct hd_case *c = &s->cases[i];
@@ -242,24 +244,14 @@ static int dequeue(struct select *s, int res, int err)
 
 static int wait_for_one(struct select *s, uint64_t deadline)
 {
-	struct hd_timer t = { .at = 0 };
-	int res, err = -ETIMEDOUT;
-	bool timed = false;
+	int res = hd_event_wait_until(&s->ev, deadline, HD_WHY_SELECT,
+				      (void *)(uintptr_t)s->n);
 
-	if (deadline != UINT64_MAX) {
-		timed = !hd_timer_add(&t, deadline, &s->ev);
-		if (!timed && hd_event_claim(&s->ev)) {
-			err = -ENOMEM;
-			hd_event_finish(&s->ev, err);
-		}
-	}
-	res = hd_event_wait(&s->ev, HD_WHY_SELECT, (void *)(uintptr_t)s->n);
-	if (timed)
-		hd_timer_del(&t);
-	return dequeue(s, res, err);
+	/* a result of the timer's or a canceller's, unless a case has won */
+	return dequeue(s, res);
 }
 
-static int inside(struct select *s, uint64_t deadline)
+static int one_of(struct select *s, uint64_t deadline)
 {
 	struct hd_fiber *wake = NULL;
 	int r;
@@ -282,6 +274,7 @@ int hd_select(struct hd_case *cases, size_t n, uint64_t deadline)
 {
 	struct place few[FEW];
 	struct select s = { .cases = cases, .place = few, .n = (uint32_t)n };
+	bool inside;
 	int r;
 
 	if (!valid(cases, n, deadline))
@@ -291,12 +284,9 @@ int hd_select(struct hd_case *cases, size_t n, uint64_t deadline)
 		if (!s.place)
 			return -ENOMEM;
 	}
-	if (hd_enter()) {
-		r = inside(&s, deadline);
-		hd_leave();
-	} else {
-		r = -EPERM;
-	}
+	inside = hd_enter();
+	r = one_of(&s, deadline);
+	hd_leave_if(inside);
 	if (n > FEW)
 		free(s.place);
 	return r;

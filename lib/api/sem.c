@@ -52,16 +52,16 @@ static bool must_wait(struct hd_sem *sem)
 
 int hd_sem_wait_until(struct hd_sem *sem, uint64_t deadline)
 {
+	bool inside;
 	int err = 0;
 
 	if (!hd_sem_trywait(sem))
 		return 0;
-	if (!hd_enter())
-		return -EPERM;
+	inside = hd_enter();
 	hd_guard_lock(&sem->guard);
 	if (!must_wait(sem))
 		goto unlock;
-	err = hd_wait_in(&sem->wait, &sem->guard, deadline, HD_WHY_SEM, sem);
+	err = hd_wait_in(&sem->wait, &sem->guard, deadline, true, HD_WHY_SEM, sem);
 	if (!err)
 		goto out;
 	hd_guard_lock(&sem->guard);
@@ -72,7 +72,7 @@ int hd_sem_wait_until(struct hd_sem *sem, uint64_t deadline)
 unlock:
 	hd_guard_unlock(&sem->guard);
 out:
-	hd_leave();
+	hd_leave_if(inside);
 	return err;
 }
 
@@ -101,16 +101,16 @@ static int post(struct hd_sem *sem)
 int hd_sem_post(struct hd_sem *sem)
 {
 	struct hd_waiter *w;
+	bool inside;
 	int err;
 
 	while ((err = post(sem)) == -EAGAIN) {
-		if (!hd_enter())
-			return -EPERM;
+		inside = hd_enter();
 		hd_guard_lock(&sem->guard);
 		if (atomic_load_explicit(hd_word(&sem->word), memory_order_relaxed) != WAITED) {
 			/* who waited has given up, or has been served */
 			hd_guard_unlock(&sem->guard);
-			hd_leave();
+			hd_leave_if(inside);
 			continue;
 		}
 		w = hd_waitq_claim(&sem->wait);
@@ -120,7 +120,7 @@ int hd_sem_post(struct hd_sem *sem)
 					      memory_order_release);
 		hd_guard_unlock(&sem->guard);
 		hd_finish_one(w, 0);
-		hd_leave();
+		hd_leave_if(inside);
 		return 0;
 	}
 	return err;

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <heddle/exec.h>
 #include <heddle/fiber.h>
+#include <heddle/group.h>
 #include <heddle/io.h>
 #include <heddle/sync.h>
 #include <linux/heddle.h>
@@ -126,6 +127,7 @@ static int wait_for_result(struct waiter *w)
 {
 	int r = 0;
 
+	hd_cancel_disable();		/* the record comes, and has to go somewhere */
 	if (!hd_fiber_locked(hd_self()))
 		hd_yield();
 	hd_mutex_lock(&results.lock);
@@ -141,6 +143,7 @@ static int wait_for_result(struct waiter *w)
 	if (!results.has_reader && results.asleep)
 		wake(results.asleep);
 	hd_mutex_unlock(&results.lock);
+	hd_cancel_enable();
 	return r;
 }
 

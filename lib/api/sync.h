@@ -65,13 +65,23 @@ static inline struct hd_waiter *hd_claim_all(struct hd_waitq *q)
 	return first;
 }
 
+/*
+ * A call by a fiber enters the runtime and leaves it (if it has entered); one by a
+ * thread outside does neither, and waits by a futex.
+ */
+static inline void hd_leave_if(bool inside)
+{
+	if (inside)
+		hd_leave();
+}
+
 /* Under the guard, which is released: wait in q; what hd_waiter_wait says. */
 static inline int hd_wait_in(struct hd_waitq *q, uint32_t *guard, uint64_t deadline,
-			     enum hd_why why, const void *what)
+			     bool cancellable, enum hd_why why, const void *what)
 {
 	struct hd_waiter w;
 
-	hd_waiter_init(&w, NULL);
+	hd_waiter_init(&w, NULL, cancellable);
 	hd_waitq_push(q, &w);
 	hd_guard_unlock(guard);
 	return hd_waiter_wait(&w, guard, q, deadline, why, what);

@@ -68,6 +68,8 @@ int hd_wait(struct hd_process *p, int *status)
 			r = hd_poll(p->pidfd, POLLIN, UINT64_MAX);
 		while (r == -EINTR);
 	}
+	if (r == -ECANCELED)
+		return r;
 	/* Where the fiber could not wait, sleep in waitid, without a processor. */
 	polled = r > 0;
 	if (!polled)

@@ -51,14 +51,13 @@ static bool end(struct hd_wait_group *wg, int n)
 int hd_wait_group_add(struct hd_wait_group *wg, int n)
 {
 	struct hd_waiter *w = NULL;
-	bool ended = false;
+	bool ended = false, inside;
 	int err;
 
 	while (!ended && (err = count(wg, n))) {
 		if (err < 0)
 			return err;
-		if (!hd_enter())
-			return -EPERM;
+		inside = hd_enter();
 		hd_guard_lock(&wg->guard);
 		/* if not, they have given up, or others have counted meanwhile: again */
 		ended = end(wg, n);
@@ -66,7 +65,7 @@ int hd_wait_group_add(struct hd_wait_group *wg, int n)
 			w = hd_claim_all(&wg->wait);
 		hd_guard_unlock(&wg->guard);
 		hd_finish_all(w, 0);
-		hd_leave();
+		hd_leave_if(inside);
 	}
 	return 0;
 }
@@ -94,17 +93,17 @@ static bool must_wait(struct hd_wait_group *wg)
 
 int hd_wait_group_wait_until(struct hd_wait_group *wg, uint64_t deadline)
 {
+	bool inside;
 	int err = 0;
 
 	/* acquire: pairs with the release of each count */
 	if (!atomic_load_explicit(hd_word(&wg->word), memory_order_acquire))
 		return 0;
-	if (!hd_enter())
-		return -EPERM;
+	inside = hd_enter();
 	hd_guard_lock(&wg->guard);
 	if (!must_wait(wg))
 		goto unlock;
-	err = hd_wait_in(&wg->wait, &wg->guard, deadline, HD_WHY_WAIT_GROUP, wg);
+	err = hd_wait_in(&wg->wait, &wg->guard, deadline, true, HD_WHY_WAIT_GROUP, wg);
 	if (!err)
 		goto out;
 	hd_guard_lock(&wg->guard);
@@ -114,7 +113,7 @@ int hd_wait_group_wait_until(struct hd_wait_group *wg, uint64_t deadline)
 unlock:
 	hd_guard_unlock(&wg->guard);
 out:
-	hd_leave();
+	hd_leave_if(inside);
 	return err;
 }
 

@@ -146,6 +146,7 @@ void hd_extra_leave(struct hd_machine *m)
 	atomic_fetch_add_explicit(&hd_rt.foreign_ended, 1, memory_order_release);
 	p = hd_machine_release(m);
 	m->depth = 0;
+	m->cur = NULL;
 	__atomic_store_n(&m->status->fiber, 0, __ATOMIC_RELAXED);
 	hd_machine_set_state(m, HD_MS_OUTSIDE);
 	hd_handoff(m, p);

@@ -38,7 +38,7 @@ static bool refill(struct hd_proc *p)
 	hd_lock(&pool.lock);
 	f = pool.free;
 	if (f) {
-		pool.free = f->prev;
+		pool.free = __atomic_load_n(&f->prev, __ATOMIC_RELAXED);
 		hd_unlock(&pool.lock);
 		p->free_fibers = f;
 		p->nfree_fibers = BATCH;
@@ -94,7 +94,7 @@ static void spill(struct hd_proc *p)
 	p->nfree_fibers -= BATCH;
 	tail->next = NULL;
 	hd_lock(&pool.lock);
-	head->prev = pool.free;
+	__atomic_store_n(&head->prev, pool.free, __ATOMIC_RELAXED);
 	pool.free = head;
 	hd_unlock(&pool.lock);
 }
@@ -144,7 +144,7 @@ const char *hd_why_name(uint32_t why)
 		[HD_WHY_RDLOCK] = "read lock", [HD_WHY_WRLOCK] = "write lock",
 		[HD_WHY_SEM] = "semaphore", [HD_WHY_ONCE] = "once",
 		[HD_WHY_WAIT_GROUP] = "wait group", [HD_WHY_BARRIER] = "barrier",
-		[HD_WHY_SELECT] = "select",
+		[HD_WHY_SELECT] = "select", [HD_WHY_GROUP] = "group",
 	};
 
 	return why < HD_WHY_MAX ? names[why] : "?";

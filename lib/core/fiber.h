@@ -35,6 +35,7 @@ enum hd_why {
 	HD_WHY_RECV, HD_WHY_IO, HD_WHY_WORLD, HD_WHY_RDLOCK, HD_WHY_WRLOCK, HD_WHY_SEM,
 	HD_WHY_ONCE, HD_WHY_WAIT_GROUP, HD_WHY_BARRIER,
 	HD_WHY_SELECT,		/* what: the number of cases */
+	HD_WHY_GROUP,
 	HD_WHY_MAX
 };
 
@@ -42,6 +43,7 @@ enum hd_why {
 #define HD_FIBER_FOREIGN	(1u << 1)	/* runs on a foreign thread's own stack */
 #define HD_FIBER_MAIN		(1u << 2)
 #define HD_FIBER_LOCAL		(1u << 3)	/* has stack->local; set and cleared by itself */
+#define HD_FIBER_MEMBER		(1u << 4)	/* of a group: arg is its entry (api/group.c) */
 
 /* joiner: nobody yet / ended / detached; else the waiting fiber */
 #define HD_JOIN_NONE		((uintptr_t)0)
@@ -49,13 +51,25 @@ enum hd_why {
 #define HD_JOIN_DETACHED	((uintptr_t)2)
 
 struct hd_fiber {
-	struct hd_fiber *next, *prev;	/* the one queue or free list it is on */
+	struct hd_fiber *next;		/* the one queue or free list it is on */
+	union {
+		struct hd_fiber *prev;	/* the same, fresh or free */
+		_Atomic uintptr_t at;	/* from its first run on: where it waits (cancel.h) */
+	};
 	void *(*fn)(void *arg);
 	void *arg;			/* then: what it returned */
 	uint64_t id;
 	_Atomic uintptr_t joiner;
-	_Atomic uint32_t state;
-	uint32_t flags;
+	_Atomic uint32_t wait;		/* HD_EVENT_* of a wait that a cancel may end */
+	union {
+		struct {
+			_Atomic uint8_t state;
+			_Atomic uint8_t cancelled;	/* set once, by anybody */
+			uint8_t cancel_off;	/* its own: how often disabled */
+			uint8_t flags;
+		};
+		_Atomic uint32_t life;	/* all four, at the start */
+	};
 	struct hd_stack *stack;		/* NULL: fresh, unless it has a name; or ended */
 } __attribute__((aligned(64)));
 

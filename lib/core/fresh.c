@@ -9,7 +9,8 @@
 
 /*
  * The row of batches: a batch is known by its newest fiber, whose prev is the
- * next older batch; the prev of the fiber after it is the next newer one.
+ * next older batch; the prev of the fiber after it is the next newer one.  Set by
+ * atomics, as who cancels one may read it (cancel.c).
  */
 static struct hd_fiber **older(struct hd_fiber *batch)
 {
@@ -21,13 +22,18 @@ static struct hd_fiber **newer(struct hd_fiber *batch)
 	return &batch->next->prev;
 }
 
+static void set(struct hd_fiber **at, struct hd_fiber *batch)
+{
+	__atomic_store_n(at, batch, __ATOMIC_RELAXED);
+}
+
 /* The pile is full: it becomes the newest batch. */
 static void close_pile(struct hd_fresh *q)
 {
-	*older(q->pile) = q->newest;
-	*newer(q->pile) = NULL;
+	set(older(q->pile), q->newest);
+	set(newer(q->pile), NULL);
 	if (q->newest)
-		*newer(q->newest) = q->pile;
+		set(newer(q->newest), q->pile);
 	else
 		q->oldest = q->pile;
 	q->newest = q->pile;
@@ -41,7 +47,7 @@ static struct hd_fiber *take_newest(struct hd_fresh *q)
 
 	q->newest = *older(batch);
 	if (q->newest)
-		*newer(q->newest) = NULL;
+		set(newer(q->newest), NULL);
 	else
 		q->oldest = NULL;
 	return batch;
@@ -53,7 +59,7 @@ static struct hd_fiber *take_oldest(struct hd_fresh *q)
 
 	q->oldest = *newer(batch);
 	if (q->oldest)
-		*older(q->oldest) = NULL;
+		set(older(q->oldest), NULL);
 	else
 		q->newest = NULL;
 	return batch;

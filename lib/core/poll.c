@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/cancel.h"
 #include "core/poll.h"
 #include "core/runtime.h"
 #include "core/sched.h"
@@ -31,36 +32,24 @@ static struct {
 
 /* ---- events ------------------------------------------------------------- */
 
-void hd_event_init(struct hd_event *ev)
-{
-	atomic_store_explicit(&ev->state, HD_EVENT_PENDING, memory_order_relaxed);
-	ev->fiber = hd_this_machine()->cur;
-	ev->res = 0;
-}
-
 bool hd_event_claim(struct hd_event *ev)
 {
-	uint32_t s = atomic_load_explicit(&ev->state, memory_order_relaxed);
-
-	do {
-		if (s != HD_EVENT_PENDING && s != HD_EVENT_PARKED)
-			return false;
-		/* acquire: pairs with the release of event_commit */
-	} while (!atomic_compare_exchange_weak_explicit(&ev->state, &s, s | HD_EVENT_CLAIMED,
-							memory_order_acquire,
-							memory_order_relaxed));
-	return true;
+	return hd_event_claim_word(ev->word);
 }
 
 struct hd_fiber *hd_event_finish(struct hd_event *ev, int32_t res)
 {
 	struct hd_fiber *fiber = ev->fiber;
-	uint32_t s;
+	_Atomic uint32_t *word = ev->word;
 
 	ev->res = res;
 	/* acq_rel: res before DONE (hd_event_fired), and the park before our hd_ready */
-	s = atomic_exchange_explicit(&ev->state, HD_EVENT_DONE, memory_order_acq_rel);
-	return s & HD_EVENT_PARKED ? fiber : NULL;
+	if (!(atomic_exchange_explicit(word, HD_EVENT_DONE, memory_order_acq_rel) &
+	      HD_EVENT_PARKED))
+		return NULL;
+	if (__builtin_expect(!fiber, 0))
+		hd_futex_wake(word, 1);		/* it may have gone: then nobody is woken */
+	return fiber;
 }
 
 bool hd_event_fire(struct hd_event *ev, int32_t res)
@@ -79,15 +68,22 @@ bool hd_event_fire(struct hd_event *ev, int32_t res)
 static bool event_commit(void *arg)
 {
 	struct hd_event *ev = arg;
-	uint32_t s = atomic_load_explicit(&ev->state, memory_order_acquire);
+	struct hd_fiber *f = ev->fiber;
+	_Atomic uint32_t *word = ev->word;
+	uint32_t s = atomic_load_explicit(word, memory_order_acquire);
 
 	do {
 		if (s == HD_EVENT_DONE)
 			return false;
-		/* release: the saved context is seen by whoever makes the fiber ready */
-	} while (!atomic_compare_exchange_weak_explicit(&ev->state, &s, s | HD_EVENT_PARKED,
-							memory_order_acq_rel,
+		/*
+		 * release: the saved context is seen by whoever makes the fiber ready;
+		 * seq_cst, with the load below: pairs with hd_cancel_fiber
+		 */
+	} while (!atomic_compare_exchange_weak_explicit(word, &s, s | HD_EVENT_PARKED,
+							memory_order_seq_cst,
 							memory_order_acquire));
+	/* parked: from here on the event may be gone, and f anywhere but out of memory */
+	hd_cancel_check(f);
 	return true;
 }
 
@@ -96,6 +92,64 @@ int32_t hd_event_wait(struct hd_event *ev, enum hd_why why, const void *what)
 	if (!hd_event_fired(ev))
 		hd_park(event_commit, ev, why, what);
 	return ev->res;
+}
+
+void hd_event_drop(struct hd_event *ev)
+{
+	if (hd_event_claim(ev))
+		hd_event_finish(ev, 0);
+	else
+		hd_event_wait(ev, HD_WHY_NONE, NULL);	/* cancelled: by somebody who is at it */
+}
+
+/* The same by a thread outside. */
+static int32_t sleep_until(struct hd_event *ev, uint64_t deadline)
+{
+	uint32_t s = HD_EVENT_PENDING;
+
+	/* before the sleep, so that who finishes it knows; acquire: with DONE, res */
+	while (s != HD_EVENT_DONE &&
+	       !atomic_compare_exchange_strong_explicit(&ev->state, &s, s | HD_EVENT_PARKED,
+							memory_order_acquire,
+							memory_order_acquire))
+		;
+	if (s != HD_EVENT_DONE)
+		s |= HD_EVENT_PARKED;
+	while (s != HD_EVENT_DONE) {
+		int r = hd_futex_wait(&ev->state, s, deadline == UINT64_MAX ? 0 :
+				      deadline ? deadline : 1);
+
+		if (r == -ETIMEDOUT && hd_event_claim(ev)) {
+			hd_event_finish(ev, -ETIMEDOUT);
+			break;
+		}
+		s = atomic_load_explicit(&ev->state, memory_order_acquire);
+		/* it is being finished, so very soon; it may be claimed without a change to see */
+		if (r == -ETIMEDOUT)
+			deadline = UINT64_MAX;
+	}
+	return ev->res;
+}
+
+int32_t hd_event_wait_until(struct hd_event *ev, uint64_t deadline, enum hd_why why,
+			    const void *what)
+{
+	struct hd_timer t;
+	int32_t res;
+	int err;
+
+	if (!ev->fiber)
+		return sleep_until(ev, deadline);
+	if (deadline == UINT64_MAX)
+		return hd_event_wait(ev, why, what);
+	t.at = 0;
+	err = hd_timer_add(&t, deadline, ev);
+	if (err && hd_event_claim(ev))
+		hd_event_finish(ev, err);
+	res = hd_event_wait(ev, why, what);
+	if (!err)
+		hd_timer_del(&t);
+	return res;
 }
 
 /* ---- the ring ----------------------------------------------------------- */

@@ -17,24 +17,53 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/cancel.h"
 #include "core/fiber.h"
-
-struct hd_machine;
-struct hd_proc;
+#include "core/machine.h"
 
 /*
- * One fiber waits for one thing to happen, whoever makes it happen.  Lives on
- * the waiter's stack.
+ * One fiber, or a thread outside the runtime, waits for one thing to happen,
+ * whoever makes it happen.  Lives on the waiter's stack; but for the word that
+ * settles who makes it happen where a cancel may: whoever cancels comes by the
+ * fiber and finds its `wait`, which is there however the wait ends (cancel.h).
  */
 struct hd_event {
-	_Atomic uint32_t state;		/* HD_EVENT_* */
+	_Atomic uint32_t *word;		/* its state or its fiber's wait */
+	_Atomic uint32_t state;
 	int32_t res;
-	struct hd_fiber *fiber;
+	struct hd_fiber *fiber;		/* NULL: a thread sleeps on state */
 };
 
-enum { HD_EVENT_PENDING = 0, HD_EVENT_PARKED = 1, HD_EVENT_DONE = 2, HD_EVENT_CLAIMED = 4 };
+/* Of a word.  DONE is also what a fiber's wait is between waits. */
+enum { HD_EVENT_DONE = 0, HD_EVENT_PENDING = 1, HD_EVENT_PARKED = 2, HD_EVENT_CLAIMED = 4 };
 
-void hd_event_init(struct hd_event *ev);
+/* One that a cancel leaves alone. */
+static inline void hd_event_init(struct hd_event *ev)
+{
+	struct hd_machine *m = hd_this_machine();
+
+	ev->word = &ev->state;
+	ev->fiber = m ? m->cur : NULL;
+	atomic_store_explicit(&ev->state, HD_EVENT_PENDING, memory_order_relaxed);
+}
+
+/* One that ends with -ECANCELED: one at a time, and it must come to its end. */
+static inline void hd_event_init_cancellable(struct hd_event *ev)
+{
+	struct hd_machine *m = hd_this_machine();
+	struct hd_fiber *f;
+
+	if (__builtin_expect(!m || !(f = m->cur) || f->cancel_off, 0)) {
+		hd_event_init(ev);
+		return;
+	}
+	ev->word = &f->wait;
+	ev->fiber = f;
+	atomic_store_explicit(&f->at, (uintptr_t)ev | HD_AT_EVENT, memory_order_relaxed);
+	/* release: who claims it, finds it complete */
+	atomic_store_explicit(&f->wait, HD_EVENT_PENDING, memory_order_release);
+}
+
 /*
  * It has happened, with res.  False if it had already.  The event may be gone
  * as soon as this returns true.
@@ -49,10 +78,32 @@ bool hd_event_claim(struct hd_event *ev);
 struct hd_fiber *hd_event_finish(struct hd_event *ev, int32_t res);
 /* Park until it has. */
 int32_t hd_event_wait(struct hd_event *ev, enum hd_why why, const void *what);
+/* The same, by anybody and at most until deadline (UINT64_MAX: none): -ETIMEDOUT; -ENOMEM. */
+int32_t hd_event_wait_until(struct hd_event *ev, uint64_t deadline, enum hd_why why,
+			    const void *what);
+/* Instead of the wait: nobody was told of it.  One that was begun has to end. */
+void hd_event_drop(struct hd_event *ev);
+
+static inline bool hd_event_claim_word(_Atomic uint32_t *word)
+{
+	uint32_t s = atomic_load_explicit(word, memory_order_seq_cst);
+
+	do {
+		if ((s & (HD_EVENT_PENDING | HD_EVENT_CLAIMED)) != HD_EVENT_PENDING)
+			return false;
+		/*
+		 * acquire: pairs with the releases of event_commit and
+		 * hd_event_init_cancellable; seq_cst: hd_cancel_fiber
+		 */
+	} while (!atomic_compare_exchange_weak_explicit(word, &s, s | HD_EVENT_CLAIMED,
+							memory_order_seq_cst,
+							memory_order_seq_cst));
+	return true;
+}
 
 static inline bool hd_event_fired(struct hd_event *ev)
 {
-	return atomic_load_explicit(&ev->state, memory_order_acquire) == HD_EVENT_DONE;
+	return atomic_load_explicit(ev->word, memory_order_acquire) == HD_EVENT_DONE;
 }
 
 int hd_poll_init(bool use_uring);

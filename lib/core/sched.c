@@ -215,6 +215,7 @@ void hd_park(bool (*commit)(void *arg), void *arg, enum hd_why why, const void *
 void hd_ready(struct hd_fiber *f)
 {
 	struct hd_machine *m = hd_this_machine();
+	bool outside;
 
 	atomic_store_explicit(&f->state, HD_FIBER_RUNNABLE, relaxed);
 	if (m && m->p) {
@@ -235,9 +236,15 @@ void hd_ready(struct hd_fiber *f)
 		m->ready = f;
 		return;
 	}
+	/* a thread outside: from the push on f runs, and all may end, but not under us */
+	outside = !m || (m->is_extra && !m->depth);
+	if (outside)
+		hd_active_inc();
 	hd_global_push(f);
 	atomic_thread_fence(memory_order_seq_cst);	/* pairs with hd_idle_put */
 	hd_wake_proc();
+	if (outside)
+		hd_active_dec_foreign();
 }
 
 void hd_yield_inside(void)
@@ -342,17 +349,17 @@ void hd_wait_for_proc(struct hd_machine *m)
 
 /* ---- a fiber's life ----------------------------------------------------- */
 
-struct hd_fiber *hd_fiber_make(void *(*fn)(void *arg), void *arg, uint32_t flags,
-			       const char *name, struct hd_stack *stack)
+static inline struct hd_fiber *make(struct hd_proc *p, void *(*fn)(void *arg), void *arg,
+				    uint32_t flags, const char *name, struct hd_stack *stack)
 {
-	struct hd_proc *p = hd_this_machine()->p;
 	struct hd_fiber *f = hd_fiber_alloc(p);
 
 	if (!f)
 		return NULL;
 	f->fn = fn;
 	f->arg = arg;
-	f->flags = flags;
+	/* atomic: who saw the last of the one before may look once more (hd_cancel_check) */
+	atomic_store_explicit(&f->life, flags << 24 | HD_FIBER_FRESH, relaxed);
 	f->stack = NULL;
 	if (stack) {
 		stand_on(f, stack);
@@ -361,13 +368,18 @@ struct hd_fiber *hd_fiber_make(void *(*fn)(void *arg), void *arg, uint32_t flags
 	}
 	atomic_store_explicit(&f->joiner,
 			      flags & HD_FIBER_DETACHED ? HD_JOIN_DETACHED : HD_JOIN_NONE, relaxed);
-	atomic_store_explicit(&f->state, HD_FIBER_FRESH, relaxed);
 	atomic_store_explicit(&p->started, atomic_load_explicit(&p->started, relaxed) + 1, relaxed);
 	return f;
 }
 
-struct hd_fiber *hd_fiber_start(void *(*fn)(void *arg), void *arg, uint32_t flags,
-				const struct hd_fiber_attr *attr)
+struct hd_fiber *hd_fiber_make(void *(*fn)(void *arg), void *arg, uint32_t flags,
+			       const char *name, struct hd_stack *stack)
+{
+	return make(hd_this_machine()->p, fn, arg, flags, name, stack);
+}
+
+struct hd_fiber *hd_fiber_new(void *(*fn)(void *arg), void *arg, uint32_t flags,
+			      const struct hd_fiber_attr *attr)
 {
 	struct hd_proc *p = hd_this_machine()->p;
 	struct hd_stack *stack = NULL;
@@ -381,16 +393,17 @@ struct hd_fiber *hd_fiber_start(void *(*fn)(void *arg), void *arg, uint32_t flag
 		if (attr->flags & HD_GO_CLEAN_STACK)
 			hd_stack_clean(stack);
 	}
-	f = hd_fiber_make(fn, arg, flags, attr ? attr->name : NULL, stack);
-	if (!f) {
-		if (stack)
-			hd_stack_put(p, stack);
-		return NULL;
-	}
-	hd_fresh_push(&p->fresh, f);
+	f = make(p, fn, arg, flags, attr ? attr->name : NULL, stack);
+	if (!f && stack)
+		hd_stack_put(p, stack);
+	return f;
+}
+
+void hd_fiber_launch(struct hd_fiber *f)
+{
+	hd_fresh_push(&hd_this_machine()->p->fresh, f);
 	if (hd_rt.nprocs > 1)
 		hd_wake_proc();
-	return f;
 }
 
 HD_END_FRAME void hd_fiber_entry(void *unused)

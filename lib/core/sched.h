@@ -3,9 +3,9 @@
 /*
  * The scheduler: putting fibers on machines, parking them, making them ready.
  *
- * Lock order, outermost first: exec lock; quiet_lock (deadlock.c); wait-queue
- * guards; timer lock; the ring's sq_lock and cq_lock; template's and extra
- * machines' lists; sched.lock; a P's fresh.lock; slab and stack pool locks;
+ * Lock order, outermost first: exec lock; quiet_lock (deadlock.c); timer lock;
+ * wait-queue guards (several only by a select, by address, and by groups, from the
+ * outermost inwards); the ring's sq_lock and cq_lock; template's and extra machines' lists; sched.lock; a P's fresh.lock; slab and stack pool locks;
  * retake_lock.  hd_ready may come to a clone and so to the exec lock: it is
  * never called with any of them held.
  */
@@ -44,13 +44,14 @@ void hd_fiber_end(void *ret) __attribute__((noreturn));
 
 /*
  * A new fiber, in no queue yet, on that stack, where its name is kept, or (NULL)
- * one from the pool when it needs it; one with these attributes (NULL: none), put
- * in the holder's queue of fresh ones.
+ * one from the pool when it needs it; one with these attributes (NULL: none).
+ * launch: into the holder's queue of fresh ones.
  */
 struct hd_fiber *hd_fiber_make(void *(*fn)(void *arg), void *arg, uint32_t flags,
 			       const char *name, struct hd_stack *stack);
-struct hd_fiber *hd_fiber_start(void *(*fn)(void *arg), void *arg, uint32_t flags,
-				const struct hd_fiber_attr *attr);
+struct hd_fiber *hd_fiber_new(void *(*fn)(void *arg), void *arg, uint32_t flags,
+			      const struct hd_fiber_attr *attr);
+void hd_fiber_launch(struct hd_fiber *f);
 
 /* The machine's loop, on its own stack; returns when it is to end: m->quit or m->dirty. */
 void hd_schedule(struct hd_machine *m);

@@ -66,12 +66,11 @@ static void remove_locked(struct hd_timer *t)
 	publish();
 }
 
-int hd_timer_add(struct hd_timer *t, uint64_t deadline, struct hd_event *event)
+static int add(struct hd_timer *t, uint64_t deadline)
 {
 	bool earlier;
 
 	t->deadline = deadline;
-	t->event = event;
 	hd_lock(&timers.lock);
 	if (timers.n == timers.room) {
 		uint32_t room = timers.room ? 2 * timers.room : 64;
@@ -90,6 +89,20 @@ int hd_timer_add(struct hd_timer *t, uint64_t deadline, struct hd_event *event)
 	hd_unlock(&timers.lock);
 	hd_poll_added(earlier);
 	return 0;
+}
+
+int hd_timer_add(struct hd_timer *t, uint64_t deadline, struct hd_event *event)
+{
+	t->event = event;
+	return add(t, deadline);
+}
+
+int hd_timer_add_call(struct hd_timer *t, uint64_t deadline,
+		      void (*fire)(struct hd_timer *t, struct hd_fiber **list))
+{
+	t->event = NULL;
+	t->fire = fire;
+	return add(t, deadline);
 }
 
 void hd_timer_del(struct hd_timer *t)
@@ -111,6 +124,24 @@ uint64_t hd_timer_next(void)
 	return atomic_load_explicit(&timers.next, memory_order_relaxed);
 }
 
+/* Under the lock: hd_timer_del by who has it then waits for us. */
+static void fire(struct hd_timer *t, struct hd_fiber **list)
+{
+	struct hd_fiber *f;
+
+	if (!t->event) {
+		t->fire(t, list);
+		return;
+	}
+	if (!hd_event_claim(t->event))
+		return;
+	f = hd_event_finish(t->event, -ETIMEDOUT);
+	if (f) {
+		f->next = *list;
+		*list = f;
+	}
+}
+
 bool hd_timer_run(uint64_t now)
 {
 	struct hd_fiber *list = NULL, *f;
@@ -123,14 +154,7 @@ bool hd_timer_run(uint64_t now)
 		struct hd_timer *t = timers.heap[0];
 
 		remove_locked(t);
-		/* under the lock: hd_timer_del by the waiter then waits for us */
-		if (!hd_event_claim(t->event))
-			continue;
-		f = hd_event_finish(t->event, -ETIMEDOUT);
-		if (f) {
-			f->next = list;
-			list = f;
-		}
+		fire(t, &list);
 	}
 	hd_unlock(&timers.lock);
 	/* without the lock: it may come to a clone, and that to the exec lock */

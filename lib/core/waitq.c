@@ -1,20 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
-#include <errno.h>
 #include <stddef.h>
 
-#include "core/timer.h"
 #include "core/waitq.h"
-
-void hd_waiter_init(struct hd_waiter *w, void *elem)
-{
-	hd_event_init(&w->ev);
-	w->event = &w->ev;
-	w->won = false;
-	w->next = w->prev = NULL;
-	w->queued = false;
-	w->elem = elem;
-}
 
 /* Read without the guard, to see that nobody waits (hd_cond_signal). */
 static void set_head(struct hd_waitq *q, struct hd_waiter *w)
@@ -82,26 +70,4 @@ void hd_waitq_remove(struct hd_waitq *q, struct hd_waiter *w)
 struct hd_fiber *hd_waiter_finish(struct hd_waiter *w, int res)
 {
 	return hd_event_finish(w->event, res);
-}
-
-int hd_waiter_wait(struct hd_waiter *w, uint32_t *guard, struct hd_waitq *q, uint64_t deadline,
-		   enum hd_why why, const void *what)
-{
-	struct hd_timer t = { .at = 0 };
-	int res, err = 0;
-
-	if (deadline != UINT64_MAX) {
-		err = hd_timer_add(&t, deadline, &w->ev);
-		if (err && hd_event_claim(&w->ev))
-			hd_event_finish(&w->ev, err);
-	}
-	res = hd_event_wait(&w->ev, why, what);
-	if (deadline != UINT64_MAX && !err)
-		hd_timer_del(&t);
-	if (res == -ETIMEDOUT || err) {
-		hd_guard_lock(guard);
-		hd_waitq_remove(q, w);
-		hd_guard_unlock(guard);
-	}
-	return res;
 }

@@ -35,7 +35,25 @@ static inline void hd_guard_unlock(uint32_t *guard)
 	hd_unlock((struct hd_lock *)guard);
 }
 
-void hd_waiter_init(struct hd_waiter *w, void *elem);
+/* For a fiber inside, or a thread outside the runtime.  To be queued at once. */
+static inline void hd_waiter_init(struct hd_waiter *w, void *elem, bool cancellable)
+{
+	if (cancellable)
+		hd_event_init_cancellable(&w->ev);
+	else
+		hd_event_init(&w->ev);
+	w->event = &w->ev;
+	w->won = false;
+	w->elem = elem;
+}
+
+/* One of several that wait by one event. */
+static inline void hd_waiter_init_shared(struct hd_waiter *w, void *elem, struct hd_event *event)
+{
+	w->event = event;
+	w->won = false;
+	w->elem = elem;
+}
 
 /* Under the guard. */
 void hd_waitq_push(struct hd_waitq *q, struct hd_waiter *w);
@@ -48,9 +66,24 @@ struct hd_fiber *hd_waiter_finish(struct hd_waiter *w, int res);
 
 /*
  * Wait, having released the guard, for a result, or -ETIMEDOUT at deadline
- * (UINT64_MAX: never).
+ * (UINT64_MAX: never), or -ECANCELED.
  */
-int hd_waiter_wait(struct hd_waiter *w, uint32_t *guard, struct hd_waitq *q, uint64_t deadline,
-		   enum hd_why why, const void *what);
+static inline int hd_waiter_wait(struct hd_waiter *w, uint32_t *guard, struct hd_waitq *q,
+				 uint64_t deadline, enum hd_why why, const void *what)
+{
+	int res;
+
+	if (__builtin_expect(w->ev.fiber && deadline == UINT64_MAX, 1))
+		res = hd_event_wait(&w->ev, why, what);
+	else
+		res = hd_event_wait_until(&w->ev, deadline, why, what);
+	/* by who did not come by the queue */
+	if (__builtin_expect(res < 0 && res != -EPIPE, 0)) {
+		hd_guard_lock(guard);
+		hd_waitq_remove(q, w);
+		hd_guard_unlock(guard);
+	}
+	return res;
+}
 
 #endif

@@ -11,6 +11,11 @@ HD_BEGIN_DECLS
 struct hd_chan;
 
 /*
+ * For any thread: one that is no fiber blocks itself where a fiber is parked.  What
+ * blocks also ends with -ECANCELED (heddle/group.h).
+ */
+
+/*
  * A channel of elements of elem bytes (0 is a pure signal), holding capacity
  * of them (0: a send waits for its receiver).  Free with hd_chan_free when
  * nobody uses it any more.  -ENOMEM, -EINVAL (elem or capacity too large).

@@ -31,7 +31,10 @@ HD_API int hd_go(struct hd_fiber **f, void *(*fn)(void *arg), void *arg);
 HD_API int hd_go_attr(struct hd_fiber **f, void *(*fn)(void *arg), void *arg,
 		      const struct hd_fiber_attr *attr);
 
-/* Wait for f to end, store what it returned in *ret (may be NULL), free f. Blocks. */
+/*
+ * Wait for f to end, store what it returned in *ret (may be NULL), free f.  Blocks.
+ * -ECANCELED (heddle/group.h): f is still to be joined.
+ */
 HD_API int hd_join(struct hd_fiber *f, void **ret);
 
 /* Nobody will join f: it is freed when it ends. */
@@ -43,7 +46,7 @@ HD_API void hd_exit(void *ret) __attribute__((noreturn));
 /* Let other fibers run; the caller goes to the end of the queue. */
 HD_API void hd_yield(void);
 
-/* Park the calling fiber for at least ns nanoseconds. */
+/* Park the calling fiber for at least ns nanoseconds.  -ECANCELED (heddle/group.h). */
 HD_API int hd_sleep(uint64_t ns);
 
 /* CLOCK_MONOTONIC in nanoseconds. */

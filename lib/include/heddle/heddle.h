@@ -19,6 +19,7 @@
 #include <heddle/chan.h>
 #include <heddle/exec.h>
 #include <heddle/fiber.h>
+#include <heddle/group.h>
 #include <heddle/io.h>
 #include <heddle/local.h>
 #include <heddle/runtime.h>

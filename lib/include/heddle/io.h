@@ -6,7 +6,7 @@
  * By io_uring where the kernel gives it, else by handing the processor on and
  * calling read(2) and friends.  Semantics, return values (a count, or a
  * negative errno) and partial transfers are those of the system calls.
- * off -1: the file's own position.
+ * off -1: the file's own position.  -ECANCELED: heddle/group.h.
  */
 #ifndef HEDDLE_IO_H
 #define HEDDLE_IO_H

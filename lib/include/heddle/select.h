@@ -32,6 +32,8 @@ struct hd_case {
  * say, looks once and does not block; at one moment during the call none of the
  * cases could happen.
  *
+ * For any thread: one that is no fiber blocks itself.
+ *
  * Cases may share a channel, in both directions as well (a call never receives
  * what it sends itself), and any number of calls may share channels.  All of
  * them are in use, in the sense of hd_chan_free, until the call has returned.
@@ -39,7 +41,7 @@ struct hd_case {
  * -EINVAL: an unknown op, reserved not 0, no elem for a channel of elements, more
  * than HD_SELECT_MAX cases; or no deadline and no case with a channel, so that it
  * would never return.  -ENOMEM: no memory for more than eight cases or for a
- * timer.  -EPERM.  On any error no case has happened.
+ * timer.  -ECANCELED (heddle/group.h).  On any error no case has happened.
  */
 HD_API int hd_select(struct hd_case *cases, size_t n, uint64_t deadline);
 

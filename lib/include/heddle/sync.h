@@ -9,12 +9,13 @@
  * all calls that may block have returned.  Those that only wake others
  * (unlocks, post, done) do not touch it once whom they wake may have returned.
  *
- * For fibers (foreign threads: inside hd_call).  Elsewhere a call that would have
- * to block or to wake changes nothing and answers -EPERM, a void one aborts.
+ * For any thread: one that is no fiber (no runtime runs, or not inside hd_call)
+ * blocks itself, in the same queue, where a fiber is parked.
  *
  * Deadlines are points in hd_now() time, UINT64_MAX is none.  A call "until" one
  * gets what is there at once however early its deadline, and else answers
- * -ETIMEDOUT after it, -ENOMEM if there is no memory for a timer.
+ * -ETIMEDOUT after it, -ENOMEM if there is no memory for a timer.  What a cancel
+ * ends, with -ECANCELED, heddle/group.h says.
  */
 #ifndef HEDDLE_SYNC_H
 #define HEDDLE_SYNC_H
