@@ -65,6 +65,7 @@ struct hd_ctx {
 	struct list_head left;		/* hd_request.node, claimed, by whom a signal took away; lock */
 	struct list_head results;	/* hd_spawn.node, to be read; lock */
 	struct list_head guests;	/* hd_spawn.node, children in our user's memory; lock */
+	bool closed;			/* lock: by release(); no guest is told of any more */
 	unsigned int parked;		/* lock */
 	unsigned int arrivals;		/* lock: of templates, ever */
 	bool released;			/* lock: by RELEASE, once or more */

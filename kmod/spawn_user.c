@@ -89,35 +89,6 @@ static int hd_user_files(struct hd_spawn *s)
 	return err;
 }
 
-/*
- * Runs whatever signal is pending: the table is ours before the child can be
- * killed, so that its end closes our descriptor.
- */
-int hd_user_child(void *arg)
-{
-	struct hd_spawn *s = arg;
-	struct hd_ctx *ctx = s->ctx;
-	int err = hd_user_files(s);
-
-	if (!err) {
-		/* What the kernel allows who has borrowed memory: an oom_score_adj of its own. */
-		init_completion(&s->vfork);
-		current->vfork_done = &s->vfork;
-		hd_user_enter(&s->req);
-		s->guest = get_pid(task_tgid(current));
-		spin_lock(&ctx->lock);
-		list_add_tail(&s->node, &ctx->guests);
-		spin_unlock(&ctx->lock);
-	} else {
-		s->result.step = HEDDLE_STEP_CLONE;
-		hd_child_report(s, err);
-	}
-	hd_child_done();
-	if (err)
-		static_call(hd_do_group_exit)(127 << 8);
-	return 0;
-}
-
 /* Before @s goes.  Who plays by the rules is past that; its threads may be elsewhere. */
 static void hd_guest_forget(struct hd_spawn *s)
 {
@@ -130,6 +101,53 @@ static void hd_guest_forget(struct hd_spawn *s)
 		task->vfork_done = NULL;
 	task_unlock(task);
 	put_task_struct(task);
+}
+
+/*
+ * From here on the closing of a descriptor tells of it, or the end of the context.  Where
+ * that was before (the caller's was closed, and the child has none), nobody ever will.
+ */
+static void hd_guest_add(struct hd_spawn *s)
+{
+	struct hd_ctx *ctx = s->ctx;
+	bool closed;
+
+	/* What the kernel allows who has borrowed memory: an oom_score_adj of its own. */
+	init_completion(&s->vfork);
+	current->vfork_done = &s->vfork;
+	s->guest = get_pid(task_tgid(current));
+	spin_lock(&ctx->lock);
+	closed = ctx->closed;
+	if (!closed)
+		list_add_tail(&s->node, &ctx->guests);
+	spin_unlock(&ctx->lock);
+	if (!closed)
+		return;		/* @s may be gone already */
+	hd_guest_forget(s);
+	s->result.step = HEDDLE_STEP_KILLED;
+	hd_child_report(s, -EINTR);
+}
+
+/*
+ * Runs whatever signal is pending: the table is ours before the child can be
+ * killed, so that its end closes our descriptor.
+ */
+int hd_user_child(void *arg)
+{
+	struct hd_spawn *s = arg;
+	int err = hd_user_files(s);
+
+	if (!err) {
+		hd_user_enter(&s->req);
+		hd_guest_add(s);
+	} else {
+		s->result.step = HEDDLE_STEP_CLONE;
+		hd_child_report(s, err);
+	}
+	hd_child_done();
+	if (err)
+		static_call(hd_do_group_exit)(127 << 8);
+	return 0;
 }
 
 /*
@@ -168,6 +186,7 @@ void hd_guests_free(struct hd_ctx *ctx)
 
 	for (;;) {
 		spin_lock(&ctx->lock);
+		ctx->closed = true;
 		s = list_first_entry_or_null(&ctx->guests, struct hd_spawn, node);
 		if (s)
 			list_del_init(&s->node);

@@ -458,4 +458,33 @@ TEST_F_TIMEOUT(guest, parent_killed, 300)
 	}
 }
 
+/*
+ * The context is closed before the child has run at all, and the child has no
+ * descriptor of it: nobody will tell that it left, and nothing may be kept for it
+ * (which kmemleak sees).
+ */
+TEST_F(guest, context_closed_before_it_runs)
+{
+	cpu_set_t one;
+	int i, fd;
+
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	/* the child waits for the CPU that we do not leave */
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
+	self->s.flags = HEDDLE_SPAWN_USER | HEDDLE_SPAWN_CLOSE_FDS;
+	self->s.cut = 0;
+	fd = self->fd;
+	for (i = 0; i < 20; i++) {
+		self->fd = kmod_open();
+		ASSERT_LE(0, self->fd);
+		ASSERT_EQ(0, start(self, run));
+		close(self->fd);
+		/* one that became a program, and is waited for like any other */
+		EXPECT_EQ(0, reap(self, __WALL));
+	}
+	self->fd = fd;
+	EXPECT_EQ(20, self->sh->ran);
+}
+
 TEST_HARNESS_MAIN
