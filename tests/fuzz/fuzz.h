@@ -62,6 +62,8 @@ enum kind {
 	K_PATH,
 	K_STRINGS,	/* an array of strings as exec takes */
 	K_STACK,	/* for a thread's start */
+	K_ENTRY,	/* a function for one that SPAWN starts */
+	K_CGROUP,	/* a descriptor, with the flag param */
 	K_ARRAY,	/* of elements as the row's desc says; these two follow: */
 	K_COUNT,
 	K_ELEM_SIZE,
@@ -73,6 +75,7 @@ struct field {
 	enum kind kind;
 	uint64_t param;
 	const struct desc *desc;
+	enum { ALWAYS, WITHOUT, WITH } when;	/* else 0: the desc's split flag */
 };
 
 struct desc {
@@ -81,6 +84,8 @@ struct desc {
 	unsigned int size;
 	const struct field *fields;
 	unsigned int nr;
+	/* A flag, in the first field, that makes another call of it; those it goes with. */
+	uint64_t split, split_with;
 };
 
 enum call { C_INFO, C_TEMPLATE, C_CLONE, C_SPAWN, C_STATE, C_RELEASE, C_EXEC_WAKE, C_MAX };
@@ -142,6 +147,7 @@ static inline void tally_add(uint64_t *n)
 #define ROOM_STACKS	0x20000		/* 32 of them */
 
 #define MAX_FILES	6
+#define CGROUP_FD	40
 
 struct fuzz_options {
 	uint64_t seed;
@@ -161,6 +167,7 @@ struct thread {
 	int fail_nth;		/* fd; -1 */
 	unsigned int stack;	/* the one used last */
 	struct { uint64_t addr; uint32_t count, elem; } array;
+	uint64_t flags;		/* of the struct that is being made */
 	volatile pid_t tid;
 };
 
@@ -186,6 +193,7 @@ void room_prepare(struct thread *t);
 void request_make(struct thread *t, const struct desc *d, struct request *r);
 
 /* life.c */
+void fuzz_guest(unsigned long what);
 _Noreturn void life_run(const struct fuzz_options *opt, struct tally *tally, int worker,
 			uint64_t number);
 uint64_t life_seed(const struct fuzz_options *opt, int worker, uint64_t number, int thread);

@@ -229,6 +229,8 @@ static uint64_t value(struct thread *t, const struct field *f, bool wrong)
 	case K_PATH: return path(t, wrong);
 	case K_STRINGS: return strings(t, wrong);
 	case K_STACK: return stack_value(t, wrong);
+	case K_ENTRY: return wrong ? some_address(t, 1, true) : (uint64_t)(uintptr_t)fuzz_guest;
+	case K_CGROUP: return wrong ? odd_number(r) : t->flags & f->param ? CGROUP_FD : 0;
 	case K_ARRAY: return array(t, f->desc, wrong);
 	case K_COUNT: return wrong ? odd_number(r) : t->array.count;
 	case K_ELEM_SIZE: return wrong ? odd_number(r) : t->array.elem;
@@ -239,12 +241,22 @@ static uint64_t value(struct thread *t, const struct field *f, bool wrong)
 /* @wrong: so many fields of it on average. */
 static void fill(struct thread *t, const struct desc *d, uint8_t *to, unsigned int wrong)
 {
+	bool split = d->split && rng_one_in(&t->rng, 3);
 	unsigned int i;
 
 	for (i = 0; i < d->nr; i++) {
 		const struct field *f = &d->fields[i];
-		uint64_t v = value(t, f, wrong && rng_below(&t->rng, d->nr) < wrong);
+		bool amiss = wrong && rng_below(&t->rng, d->nr) < wrong;
+		uint64_t v = value(t, f, amiss);
 
+		if (d->split && !amiss) {
+			if (!i)
+				v = split ? (v & d->split_with) | d->split : v & ~d->split;
+			else if (f->when == (split ? WITHOUT : WITH))
+				v = 0;
+		}
+		if (!i)
+			t->flags = v;
 		memcpy(to + f->offset, &v, f->size);	/* little endian */
 	}
 }

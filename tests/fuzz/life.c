@@ -83,6 +83,37 @@ __attribute__((optimize("no-stack-protector"))) void fuzz_child(unsigned long wh
 		raw(SYS_exit, 0, 0, 0);
 }
 
+static const struct fuzz_options *options;
+
+/* SPAWN's child in our memory: leaves by an exec, an end, or not as it should. */
+__attribute__((optimize("no-stack-protector"))) void fuzz_guest(unsigned long what)
+{
+	const char *argv[] = { "guest", NULL };
+	struct timespec t = { 0, 2000000 };
+	struct heddle_info info;
+
+	tally_add(&children_tally->children);
+	switch (what) {
+	case 0: raw(SYS_close, device, 0, 0); break;		/* and so is missed by nobody */
+	case 1: raw(SYS_unshare, CLONE_FILES, 0, 0); break;
+	case 2: raw(SYS_nanosleep, (long)&t, 0, 0); break;
+	case 3:
+		if (raw(SYS_ioctl, device, HEDDLE_IOC_INFO, (long)&info) == 0)
+			tally_add(&children_tally->odd_result);
+		break;
+	case 4: raw(SYS_setresuid, 65534, 65534, 65534); break;
+	case 5: raw(SYS_exit, 0, 0, 0); break;
+	case 6: raw(SYS_fcntl, device, F_SETFD, 0); break;	/* the program has it, too */
+	case 7: raw(SYS_kill, raw(SYS_getppid, 0, 0, 0), SIGUSR2, 0); break;
+	case 8: raw(SYS_dup2, device, 50, 0); break;
+	case 9: raw(SYS_execve, (long)"/", (long)argv, 0); break;
+	}
+	if (what < 12)
+		raw(SYS_execve, (long)options->tiny, (long)argv, 0);
+	for (;;)
+		raw(SYS_exit_group, 1, 0, 0);
+}
+
 uint64_t life_seed(const struct fuzz_options *o, int worker, uint64_t number, int thread)
 {
 	return rng_mix(rng_mix(rng_mix(o->seed + worker + 1) + number + 1) + thread + 1);
@@ -159,7 +190,7 @@ static void call(struct thread *t, const struct desc *d, int which)
 	if (!ret && which == C_SPAWN && !odd && q.arg >= ARENA && q.arg < RACE) {
 		struct heddle_spawn *s = (struct heddle_spawn *)q.arg;
 
-		if ((s->flags & HEDDLE_SPAWN_PIDFD) && s->pidfd > 32)
+		if ((s->flags & HEDDLE_SPAWN_PIDFD) && s->pidfd > 9 && s->pidfd != CGROUP_FD)
 			close(s->pidfd);
 	}
 }
@@ -507,7 +538,7 @@ static struct life *life_make(const struct fuzz_options *o, struct tally *tally,
 
 static void first_files(struct life *life)
 {
-	int i;
+	int i, fd;
 
 	life->memory = memfd_create("fuzz", MFD_CLOEXEC);
 	for (i = 0; i < 3; i++)
@@ -517,6 +548,9 @@ static void first_files(struct life *life)
 		life->file[i] = dup(life->file[0]);
 	device = life->file[0];
 	map(life, 0);
+	fd = open("/sys/fs/cgroup", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dup2(fd, CGROUP_FD);
+	close(fd);
 }
 
 static void signals(void)
@@ -539,6 +573,7 @@ void life_run(const struct fuzz_options *o, struct tally *tally, int worker, uin
 	int i;
 
 	children_tally = tally;
+	options = o;
 	setrlimit(RLIMIT_CORE, &core);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signals();

@@ -6,8 +6,13 @@
  */
 #include "fuzz.h"
 
-#define F(s, f, k, p)	{ #f, offsetof(struct s, f), sizeof(((struct s *)0)->f), k, p, 0 }
-#define A(s, f, d)	{ #f, offsetof(struct s, f), sizeof(((struct s *)0)->f), K_ARRAY, 0, d }
+#include <linux/sched.h>
+
+#define F(s, f, k, p)	{ #f, offsetof(struct s, f), sizeof(((struct s *)0)->f), k, p, 0, ALWAYS }
+/* only where the split flag is not set, or is */
+#define N(s, f, k, p)	{ #f, offsetof(struct s, f), sizeof(((struct s *)0)->f), k, p, 0, WITHOUT }
+#define W(s, f, k, p)	{ #f, offsetof(struct s, f), sizeof(((struct s *)0)->f), k, p, 0, WITH }
+#define A(s, f, d)	{ #f, offsetof(struct s, f), sizeof(((struct s *)0)->f), K_ARRAY, 0, d, WITHOUT }
 #define ROWS(rows)	.fields = rows, .nr = sizeof(rows) / sizeof(rows[0])
 
 static const struct field info[] = {
@@ -56,17 +61,17 @@ static const struct field spawn[] = {
 	  HEDDLE_SPAWN_SIGDEFAULT | HEDDLE_SPAWN_UMASK | HEDDLE_SPAWN_NICE |
 	  HEDDLE_SPAWN_PIDFD),
 	F(heddle_spawn, cookie, K_ANY, 0),
-	F(heddle_spawn, path, K_PATH, 0),
-	F(heddle_spawn, argv, K_STRINGS, 0),
-	F(heddle_spawn, envp, K_STRINGS, 0),
+	N(heddle_spawn, path, K_PATH, 0),
+	N(heddle_spawn, argv, K_STRINGS, 0),
+	N(heddle_spawn, envp, K_STRINGS, 0),
 	A(heddle_spawn, actions, &action_desc),
-	F(heddle_spawn, nr_actions, K_COUNT, 0),
+	N(heddle_spawn, nr_actions, K_COUNT, 0),
 	F(heddle_spawn, action_size, K_ELEM_SIZE, 0),
-	F(heddle_spawn, sigmask, K_ANY, 0),
-	F(heddle_spawn, sigdefault, K_ANY, 0),
-	F(heddle_spawn, pgroup, K_TID, 0),
-	F(heddle_spawn, umask, K_SMALL, 0777),
-	F(heddle_spawn, nice, K_SMALL, 19),
+	N(heddle_spawn, sigmask, K_ANY, 0),
+	N(heddle_spawn, sigdefault, K_ANY, 0),
+	N(heddle_spawn, pgroup, K_TID, 0),
+	N(heddle_spawn, umask, K_SMALL, 0777),
+	N(heddle_spawn, nice, K_SMALL, 19),
 	F(heddle_spawn, reserved, K_ZERO, 0),
 	F(heddle_spawn, pid, K_OUT, 0),
 	F(heddle_spawn, pidfd, K_OUT, 0),
@@ -74,6 +79,13 @@ static const struct field spawn[] = {
 	F(heddle_spawn, index, K_OUT, 0),
 	F(heddle_spawn, error, K_OUT, 0),
 	F(heddle_spawn, reserved2, K_ZERO, 0),
+	W(heddle_spawn, entry, K_ENTRY, 0),
+	W(heddle_spawn, stack, K_STACK, 0),
+	W(heddle_spawn, arg, K_SMALL, 15),
+	W(heddle_spawn, cut, K_SMALL, 63),
+	W(heddle_spawn, namespaces, K_FLAGS, CLONE_NEWUSER | CLONE_NEWPID),
+	W(heddle_spawn, cgroup, K_CGROUP, HEDDLE_SPAWN_CGROUP),
+	F(heddle_spawn, reserved3, K_ZERO, 0),
 };
 
 static const struct field state[] = {
@@ -89,7 +101,9 @@ const struct desc calls[C_MAX] = {
 	[C_TEMPLATE] = { "TEMPLATE", HEDDLE_IOC_TEMPLATE, sizeof(struct heddle_template),
 			 ROWS(template) },
 	[C_CLONE] = { "CLONE", HEDDLE_IOC_CLONE, sizeof(struct heddle_clone), ROWS(clone) },
-	[C_SPAWN] = { "SPAWN", HEDDLE_IOC_SPAWN, sizeof(struct heddle_spawn), ROWS(spawn) },
+	[C_SPAWN] = { "SPAWN", HEDDLE_IOC_SPAWN, sizeof(struct heddle_spawn), ROWS(spawn),
+		      HEDDLE_SPAWN_USER, HEDDLE_SPAWN_SYNC | HEDDLE_SPAWN_PIDFD |
+		      HEDDLE_SPAWN_CLOSE_FDS | HEDDLE_SPAWN_CGROUP },
 	[C_STATE] = { "STATE", HEDDLE_IOC_STATE, sizeof(struct heddle_state_req), ROWS(state) },
 	[C_RELEASE] = { "RELEASE", HEDDLE_IOC_RELEASE, 0, 0, 0 },
 	[C_EXEC_WAKE] = { "EXEC_WAKE", HEDDLE_IOC_EXEC_WAKE, 0, 0, 0 },
