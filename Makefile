@@ -13,6 +13,7 @@
 #	make bench	against Go, Boost, glibc ... : build/bench.json (BENCH=names, QUICK=1)
 #	make bench-baseline	count the hot paths' instructions anew
 #	make bench-vm	kernel-side cost in instructions: build/bench-vm.json
+#	make check-preload	libheddle-spawn.so under ninja and a JVM, too, which it installs
 #	make check-riscv64	the user-space tests built for riscv64, emulated
 #	make check-debug	all that needs the module, on kernels with checks built in
 #	make fuzz	the module's calls in all ways (FUZZ=minutes, SEED=n)
@@ -71,6 +72,11 @@ check:
 	@$(SETUP) build kmod vm kselftest cross docs lint
 	@tests/check.sh
 
+check-preload: lib tools
+	@$(SETUP) build kselftest preload
+	@$(MAKE) -C tests O=$(O)
+	@PRELOAD_ALL=1 tests/run.sh $(O)/tests 'preload_*'
+
 check-riscv64:
 	@$(SETUP) build kselftest riscv64
 	@tests/check.sh riscv64
@@ -120,6 +126,7 @@ install: lib tools
 	install -m 644 uapi/linux/heddle.h $(DESTDIR)$(PREFIX)/include/linux/
 	install -m 644 $(O)/lib/libheddle.a $(DESTDIR)$(LIBDIR)/
 	cp -a $(O)/lib/libheddle.so* $(DESTDIR)$(LIBDIR)/
+	install -m 755 $(O)/lib/libheddle-spawn.so $(DESTDIR)$(LIBDIR)/
 	sed -e 's|^prefix=.*|prefix=$(PREFIX)|' -e 's|^libdir=.*|libdir=$(LIBDIR)|' \
 		$(O)/lib/libheddle.pc >$(DESTDIR)$(LIBDIR)/pkgconfig/libheddle.pc
 	install -m 755 $(O)/tools/heddle $(DESTDIR)$(PREFIX)/bin/
@@ -130,5 +137,5 @@ install: lib tools
 clean:
 	rm -rf $(O)/lib* $(O)/tools $(O)/tests* $(O)/kmod $(O)/demo $(O)/bench $(O)/check $(O)/man $(O)/fuzzing
 
-.PHONY: all lib tools kmod load unload demo check check-riscv64 check-debug run_tests soak fuzz bench bench-baseline \
-	bench-vm vm-shell docs install clean
+.PHONY: all lib tools kmod load unload demo check check-preload check-riscv64 check-debug run_tests \
+	soak fuzz bench bench-baseline bench-vm vm-shell docs install clean

@@ -14,6 +14,7 @@
 #	riscv64    the same for riscv64
 #	kselftest  the kernel's test framework, unpacked beside tests/heddle
 #	bench      the rivals that benchmarks compare with
+#	preload    programs that libheddle-spawn.so is tried with, a JVM among them
 #	docs       manual pages and their checks
 #	lint       static checks, the model checker, and what counts instructions
 #	debug      building the debug kernels of make check-debug
@@ -33,10 +34,11 @@ packages() { # packages GROUP
 	kselftest) echo make xz-utils ;;
 	bench)	echo golang-go g++ libboost-context-dev libboost-fiber-dev libst-dev \
 			pkg-config valgrind ;;
+	preload) echo python3 make ninja-build gcc default-jdk-headless procps ;;
 	docs)	echo scdoc man-db mandoc ;;
 	lint)	echo reuse cppcheck shellcheck sparse spin gcc valgrind ;;
 	debug)	echo gcc make flex bison bc libelf-dev xz-utils ;;
-	*)	die -2 "no such group: $1 (build kmod vm cross riscv64 kselftest bench docs lint debug all)" ;;
+	*)	die -2 "no such group: $1 (build kmod vm cross riscv64 kselftest bench preload docs lint debug all)" ;;
 	esac
 }
 

@@ -168,61 +168,63 @@ static int join(char *buf, size_t size, const char *dir, size_t len, const char 
 	return 0;
 }
 
+/* Where the next directory of PATH may have it. */
+static bool passed_over(int e)
+{
+	return e == EACCES || e == ENOENT || e == ENOTDIR || e == ENAMETOOLONG || e == ELOOP ||
+	       e == ESTALE || e == ENODEV || e == ETIMEDOUT;
+}
+
 /*
  * As posix_spawnp looks: directories in the order of the caller's PATH; what
  * is missing or out of reach is passed over, but a file without permission is
  * remembered.  Done here and not in the child, so that both ways of starting
- * it share this, and the child stays short.
+ * it share this, and the child stays short.  *dir is the first place to look
+ * in, and after success the next; NULL after the last.
  */
-static int search(const char *name, char *buf, size_t size)
+static int search(const char *name, const char **dir, char *buf, size_t size)
 {
-	const char *dir = getenv("PATH"), *end;
-	bool denied = false;
-	int e;
+	int e, denied = ENOENT;
 
-	if (!*name)
-		return ENOENT;
-	if (strlen(name) > NAME_MAX)
-		return ENAMETOOLONG;
-	if (!dir)
-		dir = "/bin:/usr/bin";
-	for (;; dir = end + 1) {
-		end = strchrnul(dir, ':');
-		e = join(buf, size, dir, (size_t)(end - dir), name);
+	while (*dir) {
+		const char *at = *dir, *end = strchrnul(at, ':');
+
+		*dir = *end ? end + 1 : NULL;
+		e = join(buf, size, at, (size_t)(end - at), name);
 		if (!e)
 			e = executable(buf);
-		switch (e) {
-		case 0:
-			return 0;
-		case EACCES:
-			denied = true;
-			break;
-		case ENOENT:
-		case ENOTDIR:
-		case ENAMETOOLONG:
-		case ELOOP:
-		case ESTALE:
-		case ENODEV:
-		case ETIMEDOUT:
-			break;
-		default:
+		if (!e || !passed_over(e))
 			return e;
-		}
-		if (!*end)
-			return denied ? EACCES : ENOENT;
+		if (e == EACCES)
+			denied = EACCES;
 	}
+	return denied;
 }
 
 static int start_searched(struct hd_spawn_req *req, struct hd_process *p,
 			  struct hd_spawn_error *err)
 {
+	const char *name = req->path, *dir = getenv("PATH");
 	char path[PATH_MAX];
-	int e = search(req->path, path, sizeof(path));
+	int e, r, failed = 0;
 
-	if (e)
-		return hd_spawn_fail(err, e, HD_STEP_EXEC, 0);
-	req->path = path;
-	return start(req, p, err);
+	if (!dir)
+		dir = "/bin:/usr/bin";
+	if (!*name || strlen(name) > NAME_MAX)
+		return hd_spawn_fail(err, *name ? ENAMETOOLONG : ENOENT, HD_STEP_EXEC, 0);
+	for (;;) {
+		e = search(name, &dir, path, sizeof(path));
+		if (e)
+			return hd_spawn_fail(err, failed && e == ENOENT ? failed : e,
+					     HD_STEP_EXEC, 0);
+		req->path = path;
+		r = start(req, p, err);
+		/* Found, but its interpreter was not: there may be a better one. */
+		if (!r || err->step != HD_STEP_EXEC || !passed_over(-r) || !dir)
+			return r;
+		if (r == -EACCES)
+			failed = EACCES;
+	}
 }
 
 /* ---- the calls ---- */

@@ -132,6 +132,11 @@ def host():
     yield spawn("0", 10000, 200, 200, None)
     yield spawn("1G", 3, 300, 15, 5)
     yield spawn("1G", 10000, 200, 15, 5)
+    for fds, closefrom in ((3, 0), (10000, 0), (10000, 1)):
+        arg = f"fds={fds} closefrom={closefrom} n={500 if fds == 3 else 100}"
+        yield Row(["preload_spawn_call", "preload_spawn_whole"],
+                  {"fds": fds, "closefrom": closefrom}, f"preload_spawn preload=1 {arg}",
+                  {"posix_spawn": f"preload_spawn {arg}"})
 
 
 def vm():

@@ -22,6 +22,7 @@
 #include <heddle/group.h>
 #include <heddle/io.h>
 #include <heddle/local.h>
+#include <heddle/posix_spawn.h>
 #include <heddle/runtime.h>
 #include <heddle/select.h>
 #include <heddle/spawn.h>
