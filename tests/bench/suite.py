@@ -4,6 +4,7 @@
 # suite.py - what is measured: for each benchmark heddle's command, its peers'
 # commands, and which of the figures they print it is.
 
+import os
 import platform
 import re
 import subprocess
@@ -59,14 +60,32 @@ def versus_go(name, params, figures=None, samples=None, units=None):
 SPAWN = ["spawn_held", "spawn_whole", "spawn_call"]
 
 
+MIB = {"0": 0, "1G": 1024, "4G": 4096, "8G": 8192}
+
+
 def spawn(rss, fds, n, fork_n, samples, extra="", **more):
-    mib = {"0": 0, "1G": 1024}[rss]
+    mib = MIB[rss]
     arg = f"rss={mib} fds={fds} n="
     return Row(SPAWN, {"rss": rss, "fds": fds, **more}, f"spawn_heddle {arg}{n}{extra}", {
         "floor": f"spawn_floor {arg}{n}",
         "vfork": f"spawn_vfork {arg}{n}",
         "posix_spawn": f"spawn_posix_spawn {arg}{n}",
         "fork": f"spawn_fork {arg}{fork_n}",
+        GO: f"spawn_go {arg}{n}",
+        "python": f"spawn_python {arg}{n}",
+    }, samples)
+
+
+STALL = ["spawn_stall_median", "spawn_stall_p90"]
+
+
+def stall(rss, fork_n, samples):
+    """Peer none: nothing is started, and there is what the machine does by itself."""
+    arg = f"spawn_stall_heddle rss={MIB[rss]}"
+    return Row(STALL, {"rss": rss}, f"{arg} how=0 n=500", {
+        "none": f"{arg} how=3 n=500",
+        "posix_spawn": f"{arg} how=1 n=500",
+        "fork": f"{arg} how=2 n={fork_n}",
     }, samples)
 
 
@@ -129,9 +148,18 @@ def host():
             "floor": "machine_start_floor", "pthread": "go_join_pthread"})
     for more in ({}, {"cpus": 1}, {"via": "thread"}):
         yield spawn("0", 3, 500, 300, None, " thread=1" if "via" in more else "", **more)
+    yield spawn("0", 1000, 300, 300, 3)
     yield spawn("0", 10000, 200, 200, None)
     yield spawn("1G", 3, 300, 15, 5)
     yield spawn("1G", 10000, 200, 15, 5)
+    if os.environ.get("BIG"):
+        yield spawn("4G", 3, 100, 5, 2)
+        yield spawn("4G", 10000, 100, 5, 2)
+        yield spawn("8G", 3, 100, 5, 2)
+    yield stall("0", 100, 3)
+    yield stall("1G", 15, 3)
+    if os.environ.get("BIG"):
+        yield stall("4G", 10, 2)
     for fds, closefrom in ((3, 0), (10000, 0), (10000, 1)):
         arg = f"fds={fds} closefrom={closefrom} n={500 if fds == 3 else 100}"
         yield Row(["preload_spawn_call", "preload_spawn_whole"],
