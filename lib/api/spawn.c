@@ -13,7 +13,7 @@
 
 #include "api/spawn.h"
 
-#define KNOWN_FLAGS	((HD_SPAWN_SUSPENDED << 1) - 1)
+#define KNOWN_FLAGS	((HD_SPAWN_FROM_TEMPLATE << 1) - 1)
 /* Time namespaces are not for tasks that share memory, not even on their way to an exec. */
 #define KNOWN_NAMESPACES (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | \
 			  CLONE_NEWCGROUP | CLONE_NEWUSER | CLONE_NEWPID)
@@ -63,6 +63,8 @@ static int check_attr(const struct hd_spawn_attr *at, struct hd_spawn_error *err
 		return hd_spawn_fail(err, EINVAL, HD_STEP_GID, 0);
 	if (at->flags & HD_SPAWN_UID && at->uid == (uid_t)-1)
 		return hd_spawn_fail(err, EINVAL, HD_STEP_UID, 0);
+	if (at->flags & HD_SPAWN_PDEATHSIG && (at->pdeathsig < 1 || at->pdeathsig > 64))
+		return hd_spawn_fail(err, EINVAL, HD_STEP_PDEATHSIG, 0);
 	if (at->n_rlimits && !at->rlimits)
 		return hd_spawn_fail(err, EINVAL, HD_STEP_RLIMIT, 0);
 	return 0;
@@ -72,7 +74,8 @@ static bool only_in_user_space(const struct hd_spawn_req *req)
 {
 	const struct hd_spawn_attr *at = req->attr;
 
-	if (at->flags >= HD_SPAWN_SIGIGNORE || at->namespaces || at->n_rlimits ||
+	/* FROM_TEMPLATE is a matter of who asks. */
+	if ((at->flags & ~HD_SPAWN_FROM_TEMPLATE) >= HD_SPAWN_SIGIGNORE || at->namespaces || at->n_rlimits ||
 	    at->affinity || at->seccomp)
 		return true;
 	for (unsigned int i = 0; i < req->n; i++)
@@ -127,8 +130,8 @@ static int make_request(struct hd_spawn_req *req, struct hd_spawn_attr *at,
 	return 0;
 }
 
-static int start(const struct hd_spawn_req *req, struct hd_process *p,
-		 struct hd_spawn_error *err)
+int hd_spawn_here(const struct hd_spawn_req *req, struct hd_process *p,
+		  struct hd_spawn_error *err)
 {
 	int r = HD_SPAWN_DECLINED;
 
@@ -137,6 +140,14 @@ static int start(const struct hd_spawn_req *req, struct hd_process *p,
 	if (r == HD_SPAWN_DECLINED)
 		r = hd_spawn_user(req, p, err);
 	return r;
+}
+
+static int start(const struct hd_spawn_req *req, struct hd_process *p,
+		 struct hd_spawn_error *err)
+{
+	if (req->flags & (HD_SPAWN_FROM_TEMPLATE | HD_SPAWN_PDEATHSIG))
+		return hd_spawn_clean(req, p, err);
+	return hd_spawn_here(req, p, err);
 }
 
 /* ---- PATH ---- */

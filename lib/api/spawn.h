@@ -5,6 +5,7 @@
  *
  *  spawn.c		checks the request, searches PATH, chooses the path
  *  spawn_error.c	what failed, as a sentence
+ *  spawn_clean.c	by a thread that is clean, or outlives its fiber
  *  spawn_user.c	the parent's side of the user-space path
  *  spawn_dumpable.c	what keeps that path's change of user from outliving it
  *  spawn_child.c	the child's side: runs in the parent's memory until its exec
@@ -40,6 +41,7 @@ struct hd_spawn_req {
 	uint64_t sigmask;		/* as the kernel has it: bit 0 is signal 1 */
 	uint64_t sigdefault;
 	uint64_t sigignore;
+	const _Atomic uint32_t *parent;	/* with PDEATHSIG: 0 when the thread that clones is gone */
 	bool user_only;			/* the module does not know all of it */
 	/* Counted and written by the parent: the child calls nothing of libc. */
 	size_t uid_map_len, gid_map_len;
@@ -65,6 +67,7 @@ struct hd_child {
 	int others_end;			/* of that socket, in the table we got a copy of */
 	int ruleset;			/* -1, or Landlock's, where no action finds it */
 	int device;			/* -1, or the module's, which sees it close: the same */
+	pid_t ppid;
 	bool join_cgroup;		/* the clone could not do it */
 	int stop[2];			/* with SUSPENDED: a pipe whose end stops the program */
 	_Atomic unsigned int state;	/* enum hd_child_state */
@@ -76,7 +79,12 @@ void hd_spawn_child(void *arg) __attribute__((noreturn));
 /* Only says that it ran: HD_CHILD_EXEC. */
 void hd_spawn_probe(void *arg) __attribute__((noreturn));
 
-/* Both return 0 or a negative errno with *err filled in. */
+/* All return 0 or a negative errno with *err filled in.  The first: by this thread. */
+int hd_spawn_here(const struct hd_spawn_req *req, struct hd_process *p,
+		  struct hd_spawn_error *err);
+/* With FROM_TEMPLATE or PDEATHSIG: by another. */
+int hd_spawn_clean(const struct hd_spawn_req *req, struct hd_process *p,
+		   struct hd_spawn_error *err);
 int hd_spawn_user(const struct hd_spawn_req *req, struct hd_process *p,
 		  struct hd_spawn_error *err);
 /* Or HD_SPAWN_DECLINED: nothing was done, take the user-space path. */

@@ -298,6 +298,32 @@ CHILD static void arm_stop(struct hd_child *c)
 	}
 }
 
+/* After a store of the kernel's on our side, before one on the other: the fence orders them. */
+CHILD static bool thread_is_gone(const _Atomic uint32_t *tid)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	return !atomic_load_explicit(tid, memory_order_relaxed);
+}
+
+/*
+ * The kernel sends it as the thread ends that made us.  If that began before we asked it may
+ * have been too early; it zeroes that thread's id before, while others have the memory.
+ * Where it is a copy: if the thread was gone before, we have another parent.
+ */
+CHILD static void die_with_parent(struct hd_child *c)
+{
+	const struct hd_spawn_req *req = c->req;
+	bool orphan;
+
+	hd_child_check(c, PRCTL(PR_SET_PDEATHSIG, req->attr->pdeathsig, 0), HD_STEP_PDEATHSIG);
+	if (c->report >= 0)
+		orphan = CALL(getppid, 0, 0, 0, 0) != c->ppid;
+	else
+		orphan = thread_is_gone(req->parent);
+	if (orphan)
+		hd_child_fail(c, -ESRCH, HD_STEP_PDEATHSIG, 0);
+}
+
 CHILD static void filter(struct hd_child *c)
 {
 	const struct hd_spawn_attr *at = c->req->attr;
@@ -335,6 +361,9 @@ CHILD void hd_child_rights(struct hd_child *c)
 	} else {
 		confine(c);
 	}
+	/* A change of credentials takes it back. */
+	if (req->flags & HD_SPAWN_PDEATHSIG)
+		die_with_parent(c);
 	if (req->flags & HD_SPAWN_SUSPENDED)
 		arm_stop(c);
 	filter(c);

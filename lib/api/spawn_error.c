@@ -61,6 +61,7 @@ static const struct {
 	[HD_STEP_LANDLOCK] = { "landlock", NULL },
 	[HD_STEP_SUSPEND] = { "suspend", NULL },
 	[HD_STEP_SECCOMP] = { "seccomp", NULL },
+	[HD_STEP_PDEATHSIG] = { "parent-death signal", NULL },
 };
 
 static void name_action(const struct hd_spawn_action *a, struct hd_spawn_error *err)

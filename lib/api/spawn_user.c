@@ -464,6 +464,7 @@ static void prepare(struct scratch *s, const struct hd_spawn_req *req, bool modu
 	s->child = (struct hd_child){
 		.req = req, .pidfd = -1, .report = -1, .ruleset = -1, .err.fd = -1,
 		.device = module ? hd_device_fd() : -1,
+		.ppid = req->attr->namespaces & CLONE_NEWPID ? 0 : getpid(),
 	};
 	plan_files(&s->child);
 }

@@ -263,6 +263,7 @@ HD_API int hd_all_threads(int (*fn)(void *arg), void *arg)
 	all.fn = fn;
 	all.arg = arg;
 	ret = apply(self);
+	hd_template_changed();	/* no thread is being made */
 	hd_exec_write_unlock();
 	if (ret >= 0)
 		hd_template_renew_state();

@@ -51,6 +51,8 @@ static struct {
 
 static __thread bool system_thread;
 
+_Atomic uint32_t hd_template_generation;
+
 bool hd_is_system_thread(void)
 {
 	return system_thread;
@@ -495,6 +497,7 @@ int hd_template_init(bool lazily)
 	int err;
 
 	memset(&tmpl, 0, sizeof(tmpl));
+	hd_template_changed();
 	hd_template_state_init();
 	atomic_store(&hd_template_phase, HD_TEMPLATE_NONE);
 	pthread_attr_init(&tmpl.attr);

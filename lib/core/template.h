@@ -97,6 +97,16 @@ int hd_template_inherited(uint64_t *attrs);
 /* It has been changed on purpose (hd_all_threads): have it look at itself again, and wait. */
 void hd_template_renew_state(void);
 
+/*
+ * Which state that is, as a number: another one after hd_all_threads, and with the next
+ * runtime.  What is made clean outside of it is so for as long as the number stays.
+ */
+extern _Atomic uint32_t hd_template_generation;
+static inline void hd_template_changed(void)
+{
+	atomic_fetch_add(&hd_template_generation, 1);
+}
+
 /* Is the caller one of the runtime's own threads that run no user code? */
 bool hd_is_system_thread(void);
 void hd_set_system_thread(void);

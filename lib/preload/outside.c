@@ -56,6 +56,14 @@ int hd_device_fd(void)
 	return -1;
 }
 
+int hd_spawn_clean(const struct hd_spawn_req *req, struct hd_process *p,
+		   struct hd_spawn_error *err)
+{
+	(void)req;
+	(void)p;
+	return hd_spawn_fail(err, EINVAL, HD_STEP_CLONE, 0);
+}
+
 bool hd_spawn_module_guests(const struct hd_spawn_req *req)
 {
 	(void)req;

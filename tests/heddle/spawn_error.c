@@ -349,8 +349,8 @@ TEST(step_names)
 		  "ambient capabilities, capability 21: Operation not permitted" },
 		{ { EBADF, HD_STEP_CGROUP, 0, 0, 7, NULL }, "cgroup (fd 7): Bad file descriptor" },
 		{ { EINVAL, HD_STEP_SECCOMP, 0, 0, -1, NULL }, "seccomp: Invalid argument" },
-		{ { EPERM, HD_STEP_SECCOMP + 1, 0, 0, -1, NULL },
-		  "step 31: Operation not permitted" },
+		{ { EPERM, HD_STEP_PDEATHSIG + 1, 0, 0, -1, NULL },
+		  "step 32: Operation not permitted" },
 		{ { 0, HD_STEP_NONE, 0, 0, -1, NULL }, "Success" },
 	};
 	char buf[128];

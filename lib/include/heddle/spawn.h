@@ -46,6 +46,8 @@ HD_BEGIN_DECLS
 #define HD_SPAWN_TIMER_SLACK	(1u << 24)
 #define HD_SPAWN_PERSONALITY	(1u << 25)
 #define HD_SPAWN_SUSPENDED	(1u << 26)	/* stopped (SIGSTOP) until hd_kill(p, SIGCONT) */
+#define HD_SPAWN_PDEATHSIG	(1u << 27)	/* pdeathsig when the caller's process ends */
+#define HD_SPAWN_FROM_TEMPLATE	(1u << 28)	/* a clean thread's state, not the caller's */
 
 struct hd_spawn_rlimit {
 	int resource;		/* RLIMIT_* */
@@ -94,6 +96,7 @@ struct hd_spawn_attr {
 	int oom_score_adj;
 	unsigned int personality;
 	unsigned long timer_slack_ns;
+	int pdeathsig;
 };
 
 /* What the child does, in order, between its creation and its exec. */
@@ -135,7 +138,7 @@ enum hd_spawn_step {
 	HD_STEP_CAP_INHERITABLE,
 	HD_STEP_CAP_AMBIENT, HD_STEP_CAP_BOUNDING,	/* (CAP_*) */
 	HD_STEP_SECUREBITS, HD_STEP_NO_NEW_PRIVS, HD_STEP_LANDLOCK, HD_STEP_SUSPEND,
-	HD_STEP_SECCOMP,
+	HD_STEP_SECCOMP, HD_STEP_PDEATHSIG,
 };
 
 struct hd_process {
