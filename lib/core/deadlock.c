@@ -186,17 +186,23 @@ void hd_quiescent_forget(void)
 static void look(bool foreign, uint64_t seen)
 {
 	uint64_t alive;
+	bool over;
 
 	if (atomic_load(&hd_rt.stop))
 		return;
-	if (hd_poll_pending() || any_queued() || atomic_load(&hd_rt.starved)) {
-		/* work without a thread to do it: clone failed; the monitor tries again */
+	alive = hd_fibers_alive();
+	over = !alive && atomic_load(&hd_rt.main_done);
+	/*
+	 * Work without a thread to do it: clone failed; the monitor tries again.  Where all
+	 * have ended there is none: a thread that was to look for some, and could not be had,
+	 * is not missed.  Nor would the monitor try, once the end has begun (finish).
+	 */
+	if (hd_poll_pending() || any_queued() || (!over && atomic_load(&hd_rt.starved))) {
 		atomic_store(&hd_rt.starved, true);
 		hd_monitor_wake();
 		return;
 	}
-	alive = hd_fibers_alive();
-	if (!alive && atomic_load(&hd_rt.main_done)) {
+	if (over) {
 		finish();
 		return;
 	}
