@@ -411,7 +411,12 @@ TEST_F_TIMEOUT(fault, spawned_child, 600)
 	ASSERT_TRUE(tiny_make());
 	tell_kernel("failslab/task-filter", "Y");
 	tell_kernel("failslab/times", "-1");
-	tell_kernel("failslab/probability", "1");
+	/*
+	 * One of a hundred, and never two in a row: the kernel tries some a second time,
+	 * without waiting, and warns if that fails, too (alloc_vmap_area).
+	 */
+	tell_kernel("failslab/interval", "7");
+	tell_kernel("failslab/probability", "7");
 	for (i = 0; i < n; i++) {
 		ASSERT_EQ(1, pwrite(fd, "1", 1, 0));
 		err = call_spawn(self);
