@@ -2,26 +2,33 @@
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 /*
  * Waiting for processes and signalling them, by pidfd: a pid that was reaped
- * and given to another process is never touched.
+ * and given to another process is never touched.  No signal handler is needed:
+ * a pidfd becomes readable when its process ends.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <heddle/fiber.h>
+#include <heddle/group.h>
 #include <heddle/io.h>
-#include <heddle/spawn.h>
+#include <heddle/process.h>
 #include <heddle/thread.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "api/spawn.h"
 
-static int reap(int pidfd, siginfo_t *si)
+/* Not libc's waitid, which does not tell the usage. */
+static int wait_id(int pidfd, siginfo_t *si, int options, struct rusage *usage)
 {
 	int r;
 
 	do
-		r = waitid(P_PIDFD, (id_t)pidfd, si, WEXITED | __WALL);
+		r = (int)syscall(SYS_waitid, P_PIDFD, pidfd, si, options | WEXITED | __WALL,
+				 usage);
 	while (r < 0 && errno == EINTR);
 	return r < 0 ? -errno : 0;
 }
@@ -50,32 +57,68 @@ void hd_spawn_discard(struct hd_process *p)
 	siginfo_t si = { 0 };
 
 	/* ECHILD (made by the module, and SIGCHLD is ignored): gone all the same. */
-	reap(p->pidfd, &si);
+	wait_id(p->pidfd, &si, 0, NULL);
 	forget(p);
 	p->pid = -1;
 }
 
-int hd_wait(struct hd_process *p, int *status)
+/* ---- until it has ended, or the deadline ---- */
+
+static uint64_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* The same for a thread, and a fiber that cannot wait for it. */
+static int poll_thread(int pidfd, uint64_t deadline)
+{
+	struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
+	int r;
+
+	hd_block_begin();
+	do {
+		uint64_t t = now(), left = deadline > t ? deadline - t : 0;
+		struct timespec ts = { (time_t)(left / 1000000000u), (long)(left % 1000000000u) };
+
+		r = ppoll(&pfd, 1, &ts, NULL);
+	} while (r < 0 && errno == EINTR);
+	hd_block_end();
+	return r ? 1 : -ETIMEDOUT;
+}
+
+/* 1: waiting will not sleep; 0: it may; or -ETIMEDOUT, -ECANCELED. */
+static int await_end(int pidfd, uint64_t deadline)
+{
+	int r = -ENOSYS;
+
+	if (hd_self()) {
+		do
+			r = hd_poll(pidfd, POLLIN, deadline);
+		while (r == -EINTR);
+	}
+	if (r > 0 || r == -ETIMEDOUT || r == -ECANCELED)
+		return r > 0 ? 1 : r;
+	return deadline == UINT64_MAX ? 0 : poll_thread(pidfd, deadline);
+}
+
+int hd_wait_until(struct hd_process *p, int *status, struct rusage *usage, uint64_t deadline)
 {
 	siginfo_t si = { 0 };
-	bool polled;
-	int r = -ENOSYS;
+	int ended, r;
 
 	if (p->pidfd < 0)
 		return -EBADF;
-	if (hd_self()) {
-		do
-			r = hd_poll(p->pidfd, POLLIN, UINT64_MAX);
-		while (r == -EINTR);
-	}
-	if (r == -ECANCELED)
-		return r;
+	ended = await_end(p->pidfd, deadline);
+	if (ended < 0)
+		return ended;
 	/* Where the fiber could not wait, sleep in waitid, without a processor. */
-	polled = r > 0;
-	if (!polled)
+	if (!ended)
 		hd_block_begin();
-	r = reap(p->pidfd, &si);
-	if (!polled)
+	r = wait_id(p->pidfd, &si, 0, usage);
+	if (!ended)
 		hd_block_end();
 	/* Not a pidfd: the caller's mistake, and not ours to close. */
 	if (r == -EBADF || r == -EINVAL)
@@ -86,9 +129,62 @@ int hd_wait(struct hd_process *p, int *status)
 	return r;
 }
 
+int hd_wait(struct hd_process *p, int *status)
+{
+	return hd_wait_until(p, status, NULL, UINT64_MAX);
+}
+
+/* ---- signals ---- */
+
 int hd_kill(const struct hd_process *p, int sig)
 {
 	if (syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0))
 		return -errno;
 	return 0;
+}
+
+static int kill_cgroup(int cgroup)
+{
+	int fd = openat(cgroup, "cgroup.kill", O_WRONLY | O_CLOEXEC), r = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, "1", 1) != 1)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+int hd_kill_tree(const struct hd_process *p, int cgroup)
+{
+	siginfo_t si = { 0 };
+	int r = p->pidfd < 0 ? -EBADF : wait_id(p->pidfd, &si, WNOHANG | WNOWAIT, NULL);
+
+	/*
+	 * Not reaped yet, and it is we who do that: nothing else has its number, nor will
+	 * a group have it.  (But for a SIGCHLD that is ignored: then the kernel does.)
+	 */
+	if (r)
+		return r == -ECHILD ? -ESRCH : r;
+	if (cgroup >= 0)
+		r = kill_cgroup(cgroup);
+	else if (getpgid(p->pid) == p->pid)
+		kill(-p->pid, SIGKILL);
+	/* Once more, and alone: it may have left its cgroup or its group.  A zombie does not mind. */
+	hd_kill(p, SIGKILL);
+	return r;
+}
+
+int hd_wait_or_kill(struct hd_process *p, int *status, struct rusage *usage, uint64_t deadline,
+		    int cgroup)
+{
+	int why = hd_wait_until(p, status, usage, deadline), r;
+
+	if (why != -ETIMEDOUT && why != -ECANCELED)
+		return why;
+	hd_kill_tree(p, cgroup);
+	hd_cancel_disable();		/* outside the runtime there is none */
+	r = hd_wait_until(p, status, usage, UINT64_MAX);
+	hd_cancel_enable();
+	return r ? r : why;
 }

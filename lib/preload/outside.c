@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <heddle/exec.h>
 #include <heddle/fiber.h>
+#include <heddle/group.h>
 #include <heddle/io.h>
 #include <heddle/thread.h>
 
@@ -22,6 +23,16 @@ int hd_poll(int fd, unsigned int events, uint64_t deadline)
 {
 	(void)fd, (void)events, (void)deadline;
 	return -ENOSYS;
+}
+
+int hd_cancel_disable(void)
+{
+	return -EPERM;
+}
+
+int hd_cancel_enable(void)
+{
+	return -EPERM;
 }
 
 void hd_block_begin(void)

@@ -160,6 +160,9 @@ def host():
     yield stall("1G", 15, 3)
     if os.environ.get("BIG"):
         yield stall("4G", 10, 2)
+    for procs in (1, 2):
+        yield Row("spawn_many", {"procs": procs, "n": 1000}, f"spawn_many_heddle procs={procs}",
+                  {"loop": f"spawn_many_heddle procs={procs} loop=1"})
     for fds, closefrom in ((3, 0), (10000, 0), (10000, 1)):
         arg = f"fds={fds} closefrom={closefrom} n={500 if fds == 3 else 100}"
         yield Row(["preload_spawn_call", "preload_spawn_whole"],

@@ -109,22 +109,6 @@ static int do_group(void)
 	return hd_group_wait(&g);
 }
 
-/* Without io_uring, I/O that has begun goes on: there is nothing to wait for here then. */
-static bool uring(void)
-{
-	static int have;	/* 0: not asked */
-
-	if (!have) {
-		char params[256] = { 0 };
-		long fd = syscall(SYS_io_uring_setup, 1, params);
-
-		have = fd < 0 ? -1 : 1;
-		if (fd >= 0)
-			close((int)fd);
-	}
-	return have > 0;
-}
-
 /* The I/O comes last. */
 static const struct {
 	const char *name;
@@ -199,7 +183,7 @@ static void expect_untouched(void)
 
 static int every_call_main(void *arg)
 {
-	size_t n = uring() ? CALLS : CALLS - IO;
+	size_t n = have_uring() ? CALLS : CALLS - IO;
 	bool early = arg;
 	struct hd_fiber *f[CALLS];
 

@@ -10,6 +10,8 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "../kselftest_harness.h"
 
@@ -20,6 +22,22 @@
 static inline bool emulated(void)
 {
 	return getenv("HEDDLE_EMULATED");
+}
+
+/* Without io_uring, I/O that has begun cannot be cancelled (heddle-group(3)). */
+static inline bool have_uring(void)
+{
+	static int have;	/* 0: not asked */
+
+	if (!have) {
+		char params[256] = { 0 };
+		long fd = syscall(SYS_io_uring_setup, 1, params);
+
+		have = fd < 0 ? -1 : 1;
+		if (fd >= 0)
+			close((int)fd);
+	}
+	return have > 0;
 }
 
 #endif

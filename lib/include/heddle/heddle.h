@@ -23,6 +23,7 @@
 #include <heddle/io.h>
 #include <heddle/local.h>
 #include <heddle/posix_spawn.h>
+#include <heddle/process.h>
 #include <heddle/runtime.h>
 #include <heddle/select.h>
 #include <heddle/spawn.h>
