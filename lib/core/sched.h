@@ -5,8 +5,9 @@
  *
  * Lock order, outermost first: exec lock; quiet_lock (deadlock.c); timer lock;
  * wait-queue guards (several only by a select, by address, and by groups, from the
- * outermost inwards); the ring's sq_lock and cq_lock; template's and extra machines' lists; sched.lock; a P's fresh.lock; slab and stack pool locks;
- * retake_lock.  hd_ready may come to a clone and so to the exec lock: it is
+ * outermost inwards); the ring's sq_lock and cq_lock; template's and extra machines'
+ * lists; sched.lock; a P's fresh.lock; slab and stack pool locks; retake_lock.
+ * hd_ready may come to a clone and so to the exec lock: it is
  * never called with any of them held.
  */
 #ifndef HEDDLE_CORE_SCHED_H
