@@ -15,6 +15,7 @@
 #include "core/stack.h"
 #include "core/timer.h"
 #include "heddle/fiber.h"
+#include "heddle/group.h"
 
 static int go(struct hd_fiber **f, void *(*fn)(void *arg), void *arg,
 	      const struct hd_fiber_attr *attr)
@@ -130,6 +131,16 @@ int hd_join(struct hd_fiber *f, void **ret)
 		hd_fiber_free(hd_this_machine()->p, f);
 	}
 	hd_leave();
+	return err;
+}
+
+int hd_join_for_certain(struct hd_fiber *f)
+{
+	int err;
+
+	hd_cancel_disable();
+	err = hd_join(f, NULL);
+	hd_cancel_enable();
 	return err;
 }
 

@@ -11,4 +11,7 @@
  */
 int hd_fiber_attr_get(struct hd_fiber_attr *to, const struct hd_fiber_attr *from);
 
+/* hd_join of one that works on the caller's stack: a cancel does not end it. */
+int hd_join_for_certain(struct hd_fiber *f);
+
 #endif

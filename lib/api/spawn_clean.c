@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 
+#include "api/fiber.h"
 #include "api/spawn.h"
 #include "core/fiber.h"
 #include "core/template.h"
@@ -191,7 +192,7 @@ static void *on_another(void *arg)
 	int r = hd_go(&f, on_clean, o);
 
 	if (!r)
-		r = hd_join(f, NULL);
+		r = hd_join_for_certain(f);
 	if (r)
 		o->r = hd_spawn_fail(o->err, -r, HD_STEP_CLONE, 0);
 	return NULL;

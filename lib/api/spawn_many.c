@@ -9,12 +9,12 @@
  */
 #include <errno.h>
 #include <heddle/fiber.h>
-#include <heddle/group.h>
 #include <heddle/process.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "api/fiber.h"
 #include "core/fiber.h"
 
 /*
@@ -52,18 +52,10 @@ int hd_spawn_start(struct hd_spawn_request *r)
 	return e;
 }
 
-/* Whatever happens to us: it works on memory of our caller's, and on our stack. */
-static void join_for_certain(struct hd_fiber *f)
-{
-	hd_cancel_disable();
-	hd_join(f, NULL);
-	hd_cancel_enable();
-}
-
 int hd_spawn_finish(struct hd_spawn_request *r)
 {
 	if (r->started)
-		join_for_certain(r->started);
+		hd_join_for_certain(r->started);
 	r->started = NULL;
 	return r->result;
 }
@@ -112,6 +104,6 @@ int hd_spawn_many(struct hd_spawn_request *r, unsigned int n)
 			others++;
 	take_and_spawn(&b);
 	while (others)
-		join_for_certain(helpers[--others]);
+		hd_join_for_certain(helpers[--others]);
 	return (int)atomic_load_explicit(&b.good, memory_order_relaxed);
 }

@@ -71,6 +71,37 @@ SPAWN_TEST(from_template)
 	free(j);
 }
 
+static void *spawn_cancelled(void *arg)
+{
+	struct job *j = arg;
+	intptr_t err;
+
+	hd_lock_thread();
+	hd_cancel(hd_self());
+	err = job_spawn(j);
+	hd_unlock_thread();
+	return (void *)err;
+}
+
+/* The other one works on the caller's stack: a cancelled caller stays till it is through. */
+SPAWN_TEST(by_a_cancelled_fiber)
+{
+	struct job *j;
+	struct hd_fiber *f;
+	void *err;
+
+	if (!hd_self())		/* only fibers can be cancelled */
+		return;
+	j = job_new(flags | HD_SPAWN_FROM_TEMPLATE, "child:exit");
+	j->argv[2] = (char *)"9";
+	EXPECT_EQ(0, hd_go(&f, spawn_cancelled, j));
+	EXPECT_EQ(0, hd_join(f, &err));
+	EXPECT_EQ(0, (int)(intptr_t)err);
+	EXPECT_EQ(0, hd_wait(&j->p, &j->status));
+	EXPECT_EQ(9 << 8, j->status);
+	free(j);
+}
+
 /* What cannot be had fails with its errno and nothing left, made by whomever. */
 SPAWN_TEST(fails_elsewhere)
 {
