@@ -172,19 +172,13 @@ static void refuse(struct hd_waitq *q, struct hd_fiber **list)
 {
 	struct hd_waiter *w;
 
-	while ((w = hd_waitq_claim(q))) {
-		struct hd_fiber *f = hd_waiter_finish(w, -EPIPE);
-
-		if (f) {
-			f->next = *list;
-			*list = f;
-		}
-	}
+	while ((w = hd_waitq_claim(q)))
+		hd_ready_later(list, hd_waiter_finish(w, -EPIPE));
 }
 
 int hd_chan_close(struct hd_chan *c)
 {
-	struct hd_fiber *list = NULL, *f;
+	struct hd_fiber *list = NULL;
 	bool inside = hd_enter();
 
 	hd_guard_lock(&c->guard);
@@ -197,10 +191,7 @@ int hd_chan_close(struct hd_chan *c)
 	refuse(&c->receivers, &list);
 	refuse(&c->senders, &list);
 	hd_guard_unlock(&c->guard);
-	while ((f = list)) {
-		list = f->next;
-		hd_ready(f);
-	}
+	hd_ready_all(list);
 	hd_leave_if(inside);
 	return 0;
 }

@@ -35,7 +35,7 @@ void hd_cond_wait(struct hd_cond *c, struct hd_mutex *m)
 
 static void wake(struct hd_cond *c, bool all)
 {
-	struct hd_fiber *list = NULL, *f;
+	struct hd_fiber *list = NULL;
 	struct hd_waiter *w;
 	bool inside;
 
@@ -46,17 +46,11 @@ static void wake(struct hd_cond *c, bool all)
 	hd_guard_lock(&c->guard);
 	do {
 		w = hd_waitq_claim(&c->wait);
-		f = w ? hd_waiter_finish(w, 0) : NULL;
-		if (f) {
-			f->next = list;
-			list = f;
-		}
+		if (w)
+			hd_ready_later(&list, hd_waiter_finish(w, 0));
 	} while (w && all);
 	hd_guard_unlock(&c->guard);
-	while ((f = list)) {
-		list = f->next;
-		hd_ready(f);
-	}
+	hd_ready_all(list);
 	hd_leave_if(inside);
 }
 

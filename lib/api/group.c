@@ -100,16 +100,6 @@ int hd_cancel_enable(void)
 
 /* ---- a group's end ---------------------------------------------------------- */
 
-static void ready_all(struct hd_fiber *list)
-{
-	while (list) {
-		struct hd_fiber *f = list;
-
-		list = f->next;		/* it is another queue's in a moment */
-		hd_ready(f);
-	}
-}
-
 /* Under g's guard.  Fibers to be made ready are added to list. */
 static void cancel(struct group *g, int why, struct hd_fiber **list)
 {
@@ -117,14 +107,8 @@ static void cancel(struct group *g, int why, struct hd_fiber **list)
 		return;
 	g->cancelled = true;
 	g->result = why;
-	for (struct member *m = g->members; m; m = m->next) {
-		struct hd_fiber *f = hd_cancel_fiber(m->fiber);
-
-		if (f) {
-			f->next = *list;
-			*list = f;
-		}
-	}
+	for (struct member *m = g->members; m; m = m->next)
+		hd_ready_later(list, hd_cancel_fiber(m->fiber));
 	for (struct group *c = g->children; c; c = c->next) {
 		hd_guard_lock(&c->guard);
 		cancel(c, -ECANCELED, list);
@@ -139,7 +123,7 @@ static void cancel_now(struct group *g, int why)
 	hd_guard_lock(&g->guard);
 	cancel(g, why, &list);
 	hd_guard_unlock(&g->guard);
-	ready_all(list);
+	hd_ready_all(list);
 }
 
 /* Under the timer lock. */
@@ -186,7 +170,7 @@ void hd_group_leave(struct hd_fiber *f, int res)
 		w = hd_waitq_claim(&g->wait);
 	hd_guard_unlock(&g->guard);
 	/* with n 0 the group may be gone, but for w, which waits */
-	ready_all(list);
+	hd_ready_all(list);
 	hd_finish_one(w, 0);
 	hd_leave();
 	free(m);
@@ -344,7 +328,7 @@ int hd_group_wait(struct hd_group *group)
 		if (!list)
 			continue;
 		hd_guard_unlock(&g->guard);
-		ready_all(list);
+		hd_ready_all(list);
 		list = NULL;
 		hd_guard_lock(&g->guard);
 	}

@@ -293,17 +293,6 @@ void hd_poll_cancel(struct hd_limited *l)
 	hd_unlock(&io.sq_lock);
 }
 
-/* Collect the fiber that waits for ev, if any does. */
-static void complete(struct hd_event *ev, int32_t res, struct hd_fiber **list)
-{
-	struct hd_fiber *f = hd_event_finish(ev, res);
-
-	if (f) {
-		f->next = *list;
-		*list = f;
-	}
-}
-
 /* Under cq_lock: finish the completed operations, link their fibers to list. */
 static void collect(struct hd_fiber **list)
 {
@@ -325,13 +314,14 @@ static void collect(struct hd_fiber **list)
 
 				/* its fiber waits for the one or for the other */
 				if (hd_event_claim(&l->ev))
-					complete(&l->ev, cqe[i]->res, list);
+					hd_ready_later(list, hd_event_finish(&l->ev,
+									     cqe[i]->res));
 				ev = &l->gone;	/* and for this before l goes */
 			}
 			/* nobody else fires an operation's event */
 			if (!hd_event_claim(ev))
 				hd_bug("an operation completed twice");
-			complete(ev, cqe[i]->res, list);
+			hd_ready_later(list, hd_event_finish(ev, cqe[i]->res));
 		}
 		io_uring_cq_advance(&io.ring, n);
 		atomic_fetch_sub(&io.inflight, k);
@@ -341,19 +331,14 @@ static void collect(struct hd_fiber **list)
 /* Wake who waited for what has completed.  If another machine is at it, it does so. */
 static bool reap(void)
 {
-	struct hd_fiber *list = NULL, *f;
-	bool any = false;
+	struct hd_fiber *list = NULL;
 
 	if (!io.uring || !hd_trylock(&io.cq_lock))
 		return false;
 	collect(&list);
 	hd_unlock(&io.cq_lock);
-	while ((f = list)) {
-		list = f->next;
-		hd_ready(f);
-		any = true;
-	}
-	return any;
+	hd_ready_all(list);
+	return list;
 }
 
 /*

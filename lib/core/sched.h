@@ -32,6 +32,25 @@ void hd_park(bool (*commit)(void *arg), void *arg, enum hd_why why, const void *
 /* f, parked and claimed by the caller, may run again.  From any thread of the process. */
 void hd_ready(struct hd_fiber *f);
 
+/* For later, when no lock is held: add f, unless it is NULL, to a list, by next; all on it. */
+static inline void hd_ready_later(struct hd_fiber **list, struct hd_fiber *f)
+{
+	if (f) {
+		f->next = *list;
+		*list = f;
+	}
+}
+
+static inline void hd_ready_all(struct hd_fiber *list)
+{
+	while (list) {
+		struct hd_fiber *f = list;
+
+		list = f->next;		/* it is another queue's in a moment */
+		hd_ready(f);
+	}
+}
+
 /* To the end of the queue. */
 void hd_yield_inside(void);
 /* The same at the end of a slice: behind those in the global queue, too. */

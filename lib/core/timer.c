@@ -127,25 +127,15 @@ uint64_t hd_timer_next(void)
 /* Under the lock: hd_timer_del by who has it then waits for us. */
 static void fire(struct hd_timer *t, struct hd_fiber **list)
 {
-	struct hd_fiber *f;
-
-	if (!t->event) {
+	if (!t->event)
 		t->fire(t, list);
-		return;
-	}
-	if (!hd_event_claim(t->event))
-		return;
-	f = hd_event_finish(t->event, -ETIMEDOUT);
-	if (f) {
-		f->next = *list;
-		*list = f;
-	}
+	else if (hd_event_claim(t->event))
+		hd_ready_later(list, hd_event_finish(t->event, -ETIMEDOUT));
 }
 
 bool hd_timer_run(uint64_t now)
 {
-	struct hd_fiber *list = NULL, *f;
-	bool fired = false;
+	struct hd_fiber *list = NULL;
 
 	if (hd_timer_next() > now)
 		return false;
@@ -158,12 +148,8 @@ bool hd_timer_run(uint64_t now)
 	}
 	hd_unlock(&timers.lock);
 	/* without the lock: it may come to a clone, and that to the exec lock */
-	while ((f = list)) {
-		list = f->next;
-		hd_ready(f);
-		fired = true;
-	}
-	return fired;
+	hd_ready_all(list);
+	return list;
 }
 
 void hd_timer_forget(void)
