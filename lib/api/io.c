@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "api/io.h"
 #include "core/cancel.h"
 #include "core/poll.h"
 #include "core/runtime.h"
@@ -14,7 +15,6 @@
 #include "core/timer.h"
 #include "heddle/fiber.h"
 #include "heddle/group.h"
-#include "heddle/io.h"
 #include "heddle/thread.h"
 
 struct rw {
@@ -183,7 +183,7 @@ int hd_write_all(int fd, const void *buf, size_t len)
 	return 0;
 }
 
-static int poll_blocking(int fd, unsigned int events, uint64_t deadline)
+int hd_poll_blocking(int fd, unsigned int events, uint64_t deadline)
 {
 	struct pollfd p = { .fd = fd, .events = (short)events };
 	int n;
@@ -214,7 +214,7 @@ int hd_poll(int fd, unsigned int events, uint64_t deadline)
 
 	/* a deadline that has passed still asks what is ready now */
 	if (!hd_poll_has_uring() || !hd_self() || deadline <= hd_clock())
-		return poll_blocking(fd, events, deadline);
+		return hd_poll_blocking(fd, events, deadline);
 	if (!hd_enter())
 		return -EPERM;
 	n = by_ring(prep_poll, &a, NULL, deadline);

@@ -9,16 +9,15 @@
 #include <fcntl.h>
 #include <heddle/fiber.h>
 #include <heddle/group.h>
-#include <heddle/io.h>
 #include <heddle/process.h>
 #include <heddle/thread.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "api/io.h"
 #include "api/spawn.h"
 
 /* Not libc's waitid, which does not tell the usage. */
@@ -64,31 +63,6 @@ void hd_spawn_discard(struct hd_process *p)
 
 /* ---- until it has ended, or the deadline ---- */
 
-static uint64_t now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-/* The same for a thread, and a fiber that cannot wait for it. */
-static int poll_thread(int pidfd, uint64_t deadline)
-{
-	struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
-	int r;
-
-	hd_block_begin();
-	do {
-		uint64_t t = now(), left = deadline > t ? deadline - t : 0;
-		struct timespec ts = { (time_t)(left / 1000000000u), (long)(left % 1000000000u) };
-
-		r = ppoll(&pfd, 1, &ts, NULL);
-	} while (r < 0 && errno == EINTR);
-	hd_block_end();
-	return r ? 1 : -ETIMEDOUT;
-}
-
 /* 1: waiting will not sleep; 0: it may; or -ETIMEDOUT, -ECANCELED. */
 static int await_end(int pidfd, uint64_t deadline)
 {
@@ -101,7 +75,11 @@ static int await_end(int pidfd, uint64_t deadline)
 	}
 	if (r > 0 || r == -ETIMEDOUT || r == -ECANCELED)
 		return r > 0 ? 1 : r;
-	return deadline == UINT64_MAX ? 0 : poll_thread(pidfd, deadline);
+	if (deadline == UINT64_MAX)
+		return 0;
+	/* a thread, or a fiber that cannot wait for it */
+	r = hd_poll_blocking(pidfd, POLLIN, deadline);
+	return r > 0 ? 1 : r;
 }
 
 int hd_wait_until(struct hd_process *p, int *status, struct rusage *usage, uint64_t deadline)
