@@ -308,13 +308,11 @@ void hd_posix_spawn_close(int fd)
 	syscall(SYS_close, fd);
 }
 
-typedef int (*libc_spawn)(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
-			  const posix_spawnattr_t *attr, char *const argv[], char *const envp[]);
-
 /* Not by its name alone: libheddle-spawn.so has functions of these names, which call us. */
 int hd_posix_spawn_libc(pid_t *pid, const struct hd_posix_spawn *s)
 {
-	libc_spawn fn = (libc_spawn)dlsym(RTLD_NEXT, s->search ? "posix_spawnp" : "posix_spawn");
+	hd_posix_spawn_fn fn = (hd_posix_spawn_fn)dlsym(RTLD_NEXT, s->search ? "posix_spawnp" :
+							"posix_spawn");
 	int e;
 
 	/* A program that is linked statically: there is no other. */

@@ -16,6 +16,11 @@ struct hd_posix_spawn {
 	bool search;
 };
 
+typedef int (*hd_posix_spawn_fn)(pid_t *pid, const char *path,
+				 const posix_spawn_file_actions_t *actions,
+				 const posix_spawnattr_t *attr, char *const argv[],
+				 char *const envp[]);
+
 /* Libc's function has to do it. */
 #define HD_POSIX_DECLINED	(-1)
 

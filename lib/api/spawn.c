@@ -75,8 +75,8 @@ static bool only_in_user_space(const struct hd_spawn_req *req)
 	const struct hd_spawn_attr *at = req->attr;
 
 	/* FROM_TEMPLATE is a matter of who asks. */
-	if ((at->flags & ~HD_SPAWN_FROM_TEMPLATE) >= HD_SPAWN_SIGIGNORE || at->namespaces || at->n_rlimits ||
-	    at->affinity || at->seccomp)
+	if ((at->flags & ~HD_SPAWN_FROM_TEMPLATE) >= HD_SPAWN_SIGIGNORE || at->namespaces ||
+	    at->n_rlimits || at->affinity || at->seccomp)
 		return true;
 	for (unsigned int i = 0; i < req->n; i++)
 		if (req->actions[i].op > HD_SPAWN_FCHDIR)

@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 /*
  * Spawn by the module: the child is made in the kernel, runs there or by
- * hd_spawn_child, and this thread does not sleep for it.  A fiber waits for the result record, a thread outside the
- * runtime asks for it in the same call.
+ * hd_spawn_child, and this thread does not sleep for it.  A fiber waits for the
+ * result record, a thread outside the runtime asks for it in the same call.
  *
  * Whatever the module refuses, and for whatever reason, is left to the
  * user-space path.  A refused request has made nothing; that path gives the

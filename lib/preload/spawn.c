@@ -17,9 +17,6 @@
 #include "api/posix_spawn.h"
 #include "preload/preload.h"
 
-typedef int (*spawn_fn)(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
-			const posix_spawnattr_t *attr, char *const argv[], char *const envp[]);
-
 static void append(const char *file, const char *line, size_t n)
 {
 	int cancel, fd;
@@ -57,16 +54,16 @@ static void trace(const char *call, const char *path, const char *by, pid_t pid,
  * and the module.  Looked for behind us only, so never one of an executable that would
  * find us again.  Whoever looks finds the same.
  */
-static spawn_fn runtimes_own(bool search)
+static hd_posix_spawn_fn runtimes_own(bool search)
 {
-	static _Atomic(spawn_fn) found[2];
+	static _Atomic(hd_posix_spawn_fn) found[2];
 	static atomic_bool looked[2];
-	spawn_fn fn;
+	hd_posix_spawn_fn fn;
 
 	/* acquire: what was found is there; pairs with the release below */
 	if (atomic_load_explicit(&looked[search], memory_order_acquire))
 		return atomic_load_explicit(&found[search], memory_order_relaxed);
-	fn = (spawn_fn)dlsym(RTLD_NEXT, search ? "hd_posix_spawnp" : "hd_posix_spawn");
+	fn = (hd_posix_spawn_fn)dlsym(RTLD_NEXT, search ? "hd_posix_spawnp" : "hd_posix_spawn");
 	atomic_store_explicit(&found[search], fn, memory_order_relaxed);
 	atomic_store_explicit(&looked[search], true, memory_order_release);
 	return fn;
@@ -74,7 +71,7 @@ static spawn_fn runtimes_own(bool search)
 
 static int spawn(const char *call, pid_t *pid, const struct hd_posix_spawn *s)
 {
-	spawn_fn fn = runtimes_own(s->search);
+	hd_posix_spawn_fn fn = runtimes_own(s->search);
 	struct hd_process p = { .pid = -1, .pidfd = -1 };
 	const char *by = "heddle";
 	int e;
@@ -124,7 +121,7 @@ static int spawn_pidfd(const char *call, int *pidfd, const struct hd_posix_spawn
 	int e = hd_posix_spawn_ours(&p, s);
 
 	if (e == HD_POSIX_DECLINED) {
-		spawn_fn fn = (spawn_fn)dlsym(RTLD_NEXT, call);
+		hd_posix_spawn_fn fn = (hd_posix_spawn_fn)dlsym(RTLD_NEXT, call);
 
 		return fn ? fn(pidfd, s->path, s->actions, s->attr, s->argv, s->envp) : ENOSYS;
 	}
