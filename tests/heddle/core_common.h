@@ -104,19 +104,6 @@ static inline uint32_t rnd(uint32_t *seed)
 	return *seed >> 8;
 }
 
-static inline int count_dir(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-	int n = 0;
-
-	while (d && (e = readdir(d)))
-		n += e->d_name[0] != '.';
-	if (d)
-		closedir(d);
-	return n;
-}
-
 /* The sanitizers' memory comes and goes as they like: no measure of ours. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
@@ -162,11 +149,6 @@ static inline int tasks_left(int n)
 	for (int i = 0; i < 10000 && count_tasks() > n; i++)
 		usleep(1000);
 	return count_tasks();
-}
-
-static inline int count_fds(void)
-{
-	return count_dir("/proc/self/fd");
 }
 
 static inline int count_maps(void)

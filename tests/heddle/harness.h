@@ -8,6 +8,7 @@
 #ifndef HARNESS_H
 #define HARNESS_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -22,6 +23,24 @@
 static inline bool emulated(void)
 {
 	return getenv("HEDDLE_EMULATED");
+}
+
+static inline int count_dir(const char *path)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+	int n = 0;
+
+	while (d && (e = readdir(d)))
+		n += e->d_name[0] != '.';
+	if (d)
+		closedir(d);
+	return n;
+}
+
+static inline int count_fds(void)
+{
+	return count_dir("/proc/self/fd");
 }
 
 /* Without io_uring, I/O that has begun cannot be cancelled (heddle-group(3)). */

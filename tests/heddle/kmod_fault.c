@@ -99,18 +99,6 @@ static int disarm(int nth)
 	return left;
 }
 
-static int count_files(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (d && readdir(d))
-		n++;
-	if (d)
-		closedir(d);
-	return n;
-}
-
 /* What a failed allocation, copy, or clone for want of memory is told as. */
 static bool is_failure(int err)
 {
@@ -127,7 +115,7 @@ static void sweep(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self,
 	int n, left, err, files;
 
 	ASSERT_EQ(0, call(self));
-	files = count_files();
+	files = count_fds();
 	for (n = 1; n <= MOST; n++) {
 		arm(self->nth, n);
 		err = call(self);
@@ -146,7 +134,7 @@ static void sweep(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self,
 		EXPECT_EQ(0, call(self)) {
 			TH_LOG("after step %d failed", n);
 		}
-		ASSERT_EQ(files, count_files());
+		ASSERT_EQ(files, count_fds());
 		ASSERT_EQ(0, kmod_fdinfo(self->fd, "requests"));
 		ASSERT_EQ(0, kmod_fdinfo(self->fd, "spawns"));
 	}
@@ -404,7 +392,7 @@ TEST_F_TIMEOUT(fault, spawn_and_read, 600)
 TEST_F_TIMEOUT(fault, spawned_child, 600)
 {
 	int fd = open("/proc/self/make-it-fail", O_WRONLY | O_CLOEXEC);
-	int i, err, told = 0, n = kmod_scaled(400), files = count_files();
+	int i, err, told = 0, n = kmod_scaled(400), files = count_fds();
 
 	if (fd < 0 || access("/sys/kernel/debug/failslab/probability", W_OK))
 		SKIP(return, "this kernel cannot make allocations fail by chance");
@@ -430,7 +418,7 @@ TEST_F_TIMEOUT(fault, spawned_child, 600)
 	tell_kernel("failslab/probability", "0");
 	TH_LOG("%d of %d spawns failed", told, n);
 	EXPECT_LT(0, told);
-	EXPECT_EQ(files, count_files());
+	EXPECT_EQ(files, count_fds());
 	EXPECT_EQ(0, call_spawn(self));
 	close(fd);
 }

@@ -131,15 +131,6 @@ static int temp_name(char *template)
 
 static const char *const true_argv[] = { "/bin/true", NULL };
 
-static int count_fds(void)
-{
-	int n = 0, i;
-
-	for (i = 0; i < 1024; i++)
-		n += fcntl(i, F_GETFD) >= 0;
-	return n;
-}
-
 TEST_F(spawn, sync)
 {
 	int fds = count_fds();

@@ -282,18 +282,6 @@ static inline pid_t find_child(void)
 	return pid;
 }
 
-static inline int count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (d && readdir(d))
-		n++;
-	if (d)
-		closedir(d);
-	return n;
-}
-
 /* ---- the ways ---- */
 
 FIXTURE(spawn) { int unused; };
