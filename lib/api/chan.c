@@ -65,7 +65,8 @@ static inline void copy(const struct hd_chan *c, void *to, const void *from)
 }
 
 /* To a waiting receiver or into the ring. */
-int hd_chan_put(struct hd_chan *c, const void *elem, struct hd_fiber **wake)
+static inline __attribute__((always_inline)) int put(struct hd_chan *c, const void *elem,
+						     struct hd_fiber **wake)
 {
 	struct hd_waiter *w;
 
@@ -85,7 +86,8 @@ int hd_chan_put(struct hd_chan *c, const void *elem, struct hd_fiber **wake)
 }
 
 /* From the ring, a waiting sender's element moving up, or from the sender. */
-int hd_chan_get(struct hd_chan *c, void *elem, struct hd_fiber **wake)
+static inline __attribute__((always_inline)) int get(struct hd_chan *c, void *elem,
+						     struct hd_fiber **wake)
 {
 	struct hd_waiter *w;
 
@@ -110,23 +112,41 @@ int hd_chan_get(struct hd_chan *c, void *elem, struct hd_fiber **wake)
 	return c->closed ? -EPIPE : -EAGAIN;
 }
 
-static int transfer(struct hd_chan *c, void *elem, bool send, uint64_t deadline)
+int hd_chan_put(struct hd_chan *c, const void *elem, struct hd_fiber **wake)
+{
+	return put(c, elem, wake);
+}
+
+int hd_chan_get(struct hd_chan *c, void *elem, struct hd_fiber **wake)
+{
+	return get(c, elem, wake);
+}
+
+/* Under the guard, which is released: neither is there anything to take, nor room. */
+static __attribute__((noinline)) int wait(struct hd_chan *c, void *elem, bool send,
+					  uint64_t deadline)
+{
+	struct hd_waitq *q = send ? &c->senders : &c->receivers;
+	struct hd_waiter w;
+
+	hd_waiter_init(&w, elem, true);
+	hd_waitq_push(q, &w);
+	hd_guard_unlock(&c->guard);
+	return hd_waiter_wait(&w, &c->guard, q, deadline, send ? HD_WHY_SEND : HD_WHY_RECV, c);
+}
+
+/* Inline: what a call is known to be is not asked when it runs. */
+static inline __attribute__((always_inline)) int transfer(struct hd_chan *c, void *elem,
+							  bool send, uint64_t deadline)
 {
 	struct hd_fiber *wake = NULL;
 	bool inside = hd_enter();
-	struct hd_waiter w;
 	int err;
 
 	hd_guard_lock(&c->guard);
-	err = send ? hd_chan_put(c, elem, &wake) : hd_chan_get(c, elem, &wake);
+	err = send ? put(c, elem, &wake) : get(c, elem, &wake);
 	if (err == -EAGAIN && deadline != NOW) {
-		struct hd_waitq *q = send ? &c->senders : &c->receivers;
-
-		hd_waiter_init(&w, elem, true);
-		hd_waitq_push(q, &w);
-		hd_guard_unlock(&c->guard);
-		err = hd_waiter_wait(&w, &c->guard, q, deadline,
-				     send ? HD_WHY_SEND : HD_WHY_RECV, c);
+		err = wait(c, elem, send, deadline);
 	} else {
 		hd_guard_unlock(&c->guard);
 		if (wake)

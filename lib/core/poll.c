@@ -32,26 +32,6 @@ static struct {
 
 /* ---- events ------------------------------------------------------------- */
 
-bool hd_event_claim(struct hd_event *ev)
-{
-	return hd_event_claim_word(ev->word);
-}
-
-struct hd_fiber *hd_event_finish(struct hd_event *ev, int32_t res)
-{
-	struct hd_fiber *fiber = ev->fiber;
-	_Atomic uint32_t *word = ev->word;
-
-	ev->res = res;
-	/* acq_rel: res before DONE (hd_event_fired), and the park before our hd_ready */
-	if (!(atomic_exchange_explicit(word, HD_EVENT_DONE, memory_order_acq_rel) &
-	      HD_EVENT_PARKED))
-		return NULL;
-	if (__builtin_expect(!fiber, 0))
-		hd_futex_wake(word, 1);		/* it may have gone: then nobody is woken */
-	return fiber;
-}
-
 bool hd_event_fire(struct hd_event *ev, int32_t res)
 {
 	struct hd_fiber *f;

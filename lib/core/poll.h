@@ -74,8 +74,8 @@ bool hd_event_fire(struct hd_event *ev, int32_t res);
  * event stays until finish, which returns the fiber to hd_ready, NULL if it is
  * not asleep yet.
  */
-bool hd_event_claim(struct hd_event *ev);
-struct hd_fiber *hd_event_finish(struct hd_event *ev, int32_t res);
+static inline bool hd_event_claim(struct hd_event *ev);
+static inline struct hd_fiber *hd_event_finish(struct hd_event *ev, int32_t res);
 /* Park until it has. */
 int32_t hd_event_wait(struct hd_event *ev, enum hd_why why, const void *what);
 /* The same, by anybody and at most until deadline (UINT64_MAX: none): -ETIMEDOUT; -ENOMEM. */
@@ -99,6 +99,31 @@ static inline bool hd_event_claim_word(_Atomic uint32_t *word)
 							memory_order_seq_cst,
 							memory_order_seq_cst));
 	return true;
+}
+
+static inline bool hd_event_claim(struct hd_event *ev)
+{
+	return hd_event_claim_word(ev->word);
+}
+
+static inline struct hd_fiber *hd_event_finish(struct hd_event *ev, int32_t res)
+{
+	struct hd_fiber *fiber = ev->fiber;
+	_Atomic uint32_t *word = ev->word;
+
+	ev->res = res;
+	/*
+	 * acquire: the park before our hd_ready; release: res before DONE (hd_event_fired).
+	 * Of one that is claimed and parked nobody else changes the word.
+	 */
+	if (atomic_load_explicit(word, memory_order_acquire) & HD_EVENT_PARKED)
+		atomic_store_explicit(word, HD_EVENT_DONE, memory_order_release);
+	else if (!(atomic_exchange_explicit(word, HD_EVENT_DONE, memory_order_acq_rel) &
+		   HD_EVENT_PARKED))
+		return NULL;
+	if (__builtin_expect(!fiber, 0))
+		hd_futex_wake(word, 1);		/* it may have gone: then nobody is woken */
+	return fiber;
 }
 
 static inline bool hd_event_fired(struct hd_event *ev)

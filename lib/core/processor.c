@@ -60,15 +60,6 @@ void hd_proc_push(struct hd_proc *p, struct hd_fiber *f)
 		push_full(p, f);
 }
 
-void hd_proc_push_next(struct hd_proc *p, struct hd_fiber *f)
-{
-	/* release: f's fields are seen by a thief that takes it (acquire there) */
-	struct hd_fiber *old = atomic_exchange_explicit(&p->next, f, memory_order_acq_rel);
-
-	if (old)
-		hd_proc_push(p, old);
-}
-
 static struct hd_fiber *pop_ring(struct hd_proc *p)
 {
 	uint32_t head = atomic_load_explicit(&p->head, acquire);
@@ -86,25 +77,17 @@ static struct hd_fiber *pop_ring(struct hd_proc *p)
 	}
 }
 
-static struct hd_fiber *pop_next(struct hd_proc *p)
+struct hd_fiber *hd_proc_pop_global(struct hd_proc *p)
 {
-	if (!atomic_load_explicit(&p->next, relaxed))
-		return NULL;
-	return atomic_exchange_explicit(&p->next, NULL, acquire);
+	struct hd_fiber *f = hd_global_len() ? hd_global_pop(p) : NULL;
+
+	return f ? f : hd_proc_pop_own(p);
 }
 
-struct hd_fiber *hd_proc_pop(struct hd_proc *p)
+struct hd_fiber *hd_proc_pop_queue(struct hd_proc *p)
 {
-	uint32_t tick = atomic_load_explicit(&p->tick, relaxed) + 1;
 	struct hd_fiber *f;
 
-	atomic_store_explicit(&p->tick, tick, relaxed);
-	if (tick % HD_GLOBAL_TICK == 0 && hd_global_len() && (f = hd_global_pop(p)))
-		return f;
-	if (p->next_streak < HD_NEXT_STREAK && (f = pop_next(p))) {
-		p->next_streak++;
-		return f;
-	}
 	p->next_streak = 0;
 	/*
 	 * Started and never-run fibers take turns, so neither starves the other.
@@ -118,7 +101,7 @@ struct hd_fiber *hd_proc_pop(struct hd_proc *p)
 		return f;
 	if (!p->ring_turn && (f = pop_ring(p)))
 		return f;
-	return pop_next(p);
+	return hd_proc_take_next(p);
 }
 
 /* Half of victim's ring to p's, which is empty; one is returned. */
@@ -159,7 +142,7 @@ struct hd_fiber *hd_proc_steal(struct hd_proc *p, struct hd_proc *victim, bool l
 	if (!f)
 		f = hd_fresh_steal(&p->fresh, &victim->fresh, late);
 	if (!f && late)
-		f = pop_next(victim);
+		f = hd_proc_take_next(victim);
 	if (f)
 		atomic_store_explicit(&p->steals, atomic_load_explicit(&p->steals, relaxed) + 1,
 				      relaxed);

@@ -51,9 +51,58 @@ struct hd_proc {
 
 /* Queueing, by the holder. */
 void hd_proc_push(struct hd_proc *p, struct hd_fiber *f);	/* to the end */
-void hd_proc_push_next(struct hd_proc *p, struct hd_fiber *f);	/* to run first */
+
+/* To run first. */
+static inline void hd_proc_push_next(struct hd_proc *p, struct hd_fiber *f)
+{
+	struct hd_fiber *old = atomic_load_explicit(&p->next, memory_order_relaxed);
+
+	/*
+	 * release: f's fields are seen by a thief that takes it (acquire there).  Thieves
+	 * only take, so an empty slot stays empty.
+	 */
+	if (__builtin_expect(!old, 1)) {
+		atomic_store_explicit(&p->next, f, memory_order_release);
+		return;
+	}
+	old = atomic_exchange_explicit(&p->next, f, memory_order_acq_rel);
+	if (old)
+		hd_proc_push(p, old);
+}
+
+/* By anybody. */
+static inline struct hd_fiber *hd_proc_take_next(struct hd_proc *p)
+{
+	if (!atomic_load_explicit(&p->next, memory_order_relaxed))
+		return NULL;
+	/* acquire: pairs with the release of the push */
+	return atomic_exchange_explicit(&p->next, NULL, memory_order_acquire);
+}
+
+struct hd_fiber *hd_proc_pop_queue(struct hd_proc *p);	/* not `next`, if there are others */
+struct hd_fiber *hd_proc_pop_global(struct hd_proc *p);	/* the global queue first */
+
+static inline struct hd_fiber *hd_proc_pop_own(struct hd_proc *p)
+{
+	struct hd_fiber *f;
+
+	if (p->next_streak < HD_NEXT_STREAK && (f = hd_proc_take_next(p))) {
+		p->next_streak++;
+		return f;
+	}
+	return hd_proc_pop_queue(p);
+}
+
 /* The next fiber of this P, NULL if it has none. */
-struct hd_fiber *hd_proc_pop(struct hd_proc *p);
+static inline struct hd_fiber *hd_proc_pop(struct hd_proc *p)
+{
+	uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed) + 1;
+
+	atomic_store_explicit(&p->tick, tick, memory_order_relaxed);
+	if (__builtin_expect(tick % HD_GLOBAL_TICK == 0, 0))
+		return hd_proc_pop_global(p);
+	return hd_proc_pop_own(p);
+}
 
 /* Anything queued?  For any thread; a hint unless the world is stopped. */
 static inline bool hd_proc_has_work(struct hd_proc *p)

@@ -46,11 +46,8 @@ static void stand_on(struct hd_fiber *f, struct hd_stack *s)
 	f->stack = s;
 }
 
-/* Give a fresh fiber its stack.  False: no memory. */
-static bool prepare(struct hd_proc *p, struct hd_fiber *f)
+static __attribute__((noinline)) bool prepare_fresh(struct hd_proc *p, struct hd_fiber *f)
 {
-	if (atomic_load_explicit(&f->state, relaxed) != HD_FIBER_FRESH)
-		return true;
 	if (!f->stack) {
 		struct hd_stack *s = hd_stack_get(p);
 
@@ -63,7 +60,13 @@ static bool prepare(struct hd_proc *p, struct hd_fiber *f)
 	return true;
 }
 
-static void run(struct hd_machine *m, struct hd_fiber *f)
+/* Give a fresh fiber its stack.  False: no memory. */
+static inline bool prepare(struct hd_proc *p, struct hd_fiber *f)
+{
+	return atomic_load_explicit(&f->state, relaxed) != HD_FIBER_FRESH || prepare_fresh(p, f);
+}
+
+static inline void run(struct hd_machine *m, struct hd_fiber *f)
 {
 	m->cur = f;
 	hd_san_bump(&m->switches);
@@ -73,7 +76,7 @@ static void run(struct hd_machine *m, struct hd_fiber *f)
 }
 
 /* First thing after every switch, in the context switched to. */
-static void finish_switch(void)
+static inline __attribute__((always_inline)) void finish_switch(void)
 {
 	struct hd_machine *m = hd_this_machine();
 	struct hd_fiber *f = m->post_fiber;
@@ -114,8 +117,8 @@ static inline __attribute__((always_inline)) void jump(struct hd_machine *m, str
 	hd_san_arrive(HD_SAN(hd_this_machine()), self);
 }
 
-static void switch_away(struct hd_machine *m, struct hd_ctx *from, struct hd_san *self,
-			struct hd_fiber *next);
+static inline void switch_away(struct hd_machine *m, struct hd_ctx *from, struct hd_san *self,
+			       struct hd_fiber *next);
 
 /* Those of the thread are the leaving fiber's: they wait with it on its stack. */
 static __attribute__((noinline)) void switch_with_exceptions(struct hd_machine *m,
@@ -131,8 +134,10 @@ static __attribute__((noinline)) void switch_with_exceptions(struct hd_machine *
 }
 
 /* From self to next, or to the scheduler if there is no next this machine can run itself. */
-static void switch_away(struct hd_machine *m, struct hd_ctx *from, struct hd_san *self,
-			struct hd_fiber *next)
+static inline __attribute__((always_inline)) void switch_away(struct hd_machine *m,
+							      struct hd_ctx *from,
+							      struct hd_san *self,
+							      struct hd_fiber *next)
 {
 	struct hd_ctx *to = &m->ctx;
 	struct hd_san *to_san = HD_SAN(m);
@@ -157,7 +162,7 @@ static void switch_away(struct hd_machine *m, struct hd_ctx *from, struct hd_san
  * is to be stopped, and now and then none, so that the scheduler looks at I/O
  * and timers however busy the queue is.
  */
-static struct hd_fiber *pick(struct hd_proc *p)
+static inline struct hd_fiber *pick(struct hd_proc *p)
 {
 	if (stopping())
 		return NULL;
@@ -212,25 +217,11 @@ void hd_park(bool (*commit)(void *arg), void *arg, enum hd_why why, const void *
 	f->stack->why = HD_WHY_NONE;
 }
 
-void hd_ready(struct hd_fiber *f)
+/* By one who has no processor. */
+static __attribute__((noinline)) void ready_elsewhere(struct hd_machine *m, struct hd_fiber *f)
 {
-	struct hd_machine *m = hd_this_machine();
 	bool outside;
 
-	atomic_store_explicit(&f->state, HD_FIBER_RUNNABLE, relaxed);
-	if (m && m->p) {
-		bool alone = !hd_proc_has_work(m->p);
-
-		hd_proc_push_next(m->p, f);
-		/*
-		 * Alone in the queue it will most likely run here as soon as
-		 * the caller waits for its answer; waking another thread for
-		 * it costs more.  If the caller computes on, the monitor sees it.
-		 */
-		if (!alone && hd_rt.nprocs > 1)
-			hd_wake_proc();
-		return;
-	}
 	if (m && m->collect) {
 		f->next = m->ready;
 		m->ready = f;
@@ -245,6 +236,27 @@ void hd_ready(struct hd_fiber *f)
 	hd_wake_proc();
 	if (outside)
 		hd_active_dec_foreign();
+}
+
+void hd_ready(struct hd_fiber *f)
+{
+	struct hd_machine *m = hd_this_machine();
+
+	atomic_store_explicit(&f->state, HD_FIBER_RUNNABLE, relaxed);
+	if (__builtin_expect(m && m->p, 1)) {
+		/*
+		 * Alone in the queue it will most likely run here as soon as
+		 * the caller waits for its answer; waking another thread for
+		 * it costs more.  If the caller computes on, the monitor sees it.
+		 */
+		bool share = hd_rt.nprocs > 1 && hd_proc_has_work(m->p);
+
+		hd_proc_push_next(m->p, f);
+		if (share)
+			hd_wake_proc();
+		return;
+	}
+	ready_elsewhere(m, f);
 }
 
 void hd_yield_inside(void)

@@ -55,14 +55,60 @@ static inline void hd_waiter_init_shared(struct hd_waiter *w, void *elem, struct
 	w->elem = elem;
 }
 
-/* Under the guard. */
-void hd_waitq_push(struct hd_waitq *q, struct hd_waiter *w);
+/* Read without the guard, to see that nobody waits (hd_cond_signal). */
+static inline void hd_waitq_set_head(struct hd_waitq *q, struct hd_waiter *w)
+{
+	__atomic_store_n(&q->head, w, __ATOMIC_RELAXED);
+}
+
+/* Under the guard, all of these. */
 void hd_waitq_push_front(struct hd_waitq *q, struct hd_waiter *w);
-struct hd_waiter *hd_waitq_claim(struct hd_waitq *q);
 void hd_waitq_remove(struct hd_waitq *q, struct hd_waiter *w);	/* if it is queued */
 
+static inline void hd_waitq_push(struct hd_waitq *q, struct hd_waiter *w)
+{
+	w->next = NULL;
+	w->prev = q->tail;
+	if (q->tail)
+		q->tail->next = w;
+	else
+		hd_waitq_set_head(q, w);
+	q->tail = w;
+	w->queued = true;
+}
+
+static inline void hd_waitq_unlink(struct hd_waitq *q, struct hd_waiter *w)
+{
+	if (w->prev)
+		w->prev->next = w->next;
+	else
+		hd_waitq_set_head(q, w->next);
+	if (w->next)
+		w->next->prev = w->prev;
+	else
+		q->tail = w->prev;
+	w->queued = false;
+}
+
+static inline struct hd_waiter *hd_waitq_claim(struct hd_waitq *q)
+{
+	struct hd_waiter *w;
+
+	while ((w = q->head)) {
+		hd_waitq_unlink(q, w);
+		if (hd_event_claim(w->event)) {
+			w->won = true;
+			break;
+		}
+	}
+	return w;
+}
+
 /* Give a claimed waiter its result.  The fiber to hd_ready, NULL if it is not asleep yet. */
-struct hd_fiber *hd_waiter_finish(struct hd_waiter *w, int res);
+static inline struct hd_fiber *hd_waiter_finish(struct hd_waiter *w, int res)
+{
+	return hd_event_finish(w->event, res);
+}
 
 /*
  * Wait, having released the guard, for a result, or -ETIMEDOUT at deadline
