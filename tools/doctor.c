@@ -82,7 +82,7 @@ static void complain(struct finding *f, enum level level, const char *cost, cons
 }
 
 /* First line of a file; false if there is none. */
-static bool read_line(const char *path, char *buf, size_t size)
+static bool read_line(const char *path, char *buf, int size)
 {
 	FILE *f = fopen(path, "re");
 	bool ok;
@@ -132,13 +132,13 @@ static void check_libc(struct finding *f)
 
 static void check_pidfd(struct finding *f)
 {
-	int fd = syscall(SYS_pidfd_open, getpid(), 0);
+	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	siginfo_t info;
 	int err = fd < 0 ? errno : 0;
 
 	if (fd >= 0) {
 		/* we are not our own child: anything but ECHILD means no P_PIDFD */
-		if (waitid(P_PIDFD, fd, &info, WEXITED | WNOHANG) && errno != ECHILD)
+		if (waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG) && errno != ECHILD)
 			err = errno;
 		close(fd);
 	}
@@ -170,7 +170,7 @@ static void check_close_range(struct finding *f)
 
 static void check_membarrier(struct finding *f)
 {
-	int set = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+	long set = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
 
 	if (set > 0 && (set & MEMBARRIER_CMD_PRIVATE_EXPEDITED)) {
 		found(f, "private expedited");
@@ -183,7 +183,7 @@ static void check_membarrier(struct finding *f)
 
 static void check_guards(struct finding *f)
 {
-	size_t page = sysconf(_SC_PAGESIZE);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	void *p = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int err = 0;
 
@@ -433,10 +433,10 @@ static bool cgroup_line(const char *controller, const char *v2, const char *v1, 
 		name++;
 		if (!*name) {
 			snprintf(path, sizeof(path), "/sys/fs/cgroup%s/%s", dir, v2);
-			ok = read_line(path, buf, size);
+			ok = read_line(path, buf, (int)size);
 		} else if (strstr(name, controller)) {
 			snprintf(path, sizeof(path), "/sys/fs/cgroup/%s%s/%s", controller, dir, v1);
-			ok = read_line(path, buf, size);
+			ok = read_line(path, buf, (int)size);
 		}
 	}
 	if (f)

@@ -12,16 +12,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int parse_id(const char *s, unsigned long *id)
+static int parse_id(const char *s, uint32_t *id)
 {
+	unsigned long n;
 	char *end;
 
 	if (*s < '0' || *s > '9')
 		return -EINVAL;
 	errno = 0;
-	*id = strtoul(s, &end, 10);
+	n = strtoul(s, &end, 10);
 	/* The last number means "leave it" to setresuid. */
-	return errno || *end || *id >= 0xffffffffUL ? -EINVAL : 0;
+	if (errno || *end || n >= UINT32_MAX)
+		return -EINVAL;
+	*id = (uint32_t)n;
+	return 0;
 }
 
 static int load_groups(struct account *a, const char *name)
@@ -30,7 +34,7 @@ static int load_groups(struct account *a, const char *name)
 	gid_t *more;
 
 	do {
-		more = reallocarray(a->groups, n, sizeof(*more));
+		more = reallocarray(a->groups, (size_t)n, sizeof(*more));
 		if (!more)
 			return -ENOMEM;
 		a->groups = more;
@@ -43,7 +47,7 @@ static int load_groups(struct account *a, const char *name)
 static int resolve_group(const char *s, gid_t *gid)
 {
 	struct group *gr;
-	unsigned long id;
+	uint32_t id;
 
 	if (!parse_id(s, &id)) {
 		*gid = id;
@@ -60,7 +64,7 @@ static int resolve_group(const char *s, gid_t *gid)
 static int resolve(struct account *a, const char *user, const char *group, char *why, size_t len)
 {
 	struct passwd *pw = getpwnam(user);
-	unsigned long id;
+	uint32_t id;
 
 	if (!pw && !parse_id(user, &id)) {
 		pw = getpwuid(id);

@@ -88,13 +88,13 @@ static int fill(struct run *run)
 			return -ECANCELED;
 		n = hd_read(in->fd, in->buf + in->end, in->cap - in->end, -1);
 		if (n > 0)
-			in->end += n;
+			in->end += (size_t)n;
 		else if (n == 0)
 			in->eof = true;
 		else if (n == -EINTR || n == -EAGAIN)
 			continue;
 		else
-			err = n;
+			err = (int)n;
 		break;
 	}
 	return err;

@@ -337,10 +337,10 @@ static void read_stream(struct job *job, int which)
 		if (n == -EINTR || n == -EAGAIN)
 			continue;
 		if (n < 0)
-			job->output_error = -n;
+			job->output_error = (int)-n;
 		if (n <= 0)
 			break;
-		job->out[which].len += n;
+		job->out[which].len += (size_t)n;
 	}
 	/* Broken off: the command learns it by SIGPIPE. */
 	close_fd(&job->pipe[which][0]);

@@ -147,7 +147,7 @@ static int parse_state(struct run *run, int c, const char *arg)
 		st->has_nice = true;
 		if (parse_number("--nice", arg, -20, 19, &n))
 			return -EINVAL;
-		st->nice = n;
+		st->nice = (int)n;
 		return 0;
 	case OPT_ROOT:
 		return parse_directory("--root", arg, &st->root);
@@ -172,7 +172,7 @@ static int parse_option(struct run *run, int c, char *arg)
 	case 'n':
 		if (parse_number("-n", arg, 1, LONG_MAX, &n))
 			return -EINVAL;
-		opt->lines = n;
+		opt->lines = (unsigned long)n;
 		return 0;
 	case 'I':
 		opt->replace = arg;
@@ -272,7 +272,7 @@ int enter_userns(int argc, char **argv)
 
 	if (argc < 4)
 		return RUN_TROUBLE;
-	if (unshare(CLONE_NEWUSER | strtol(argv[2], NULL, 0))) {
+	if (unshare(CLONE_NEWUSER | (int)strtol(argv[2], NULL, 0))) {
 		fprintf(stderr, "heddle run: --unshare: %s%s\n", strerror(errno), errno == EPERM ?
 			" (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces)" :
 			"");

@@ -77,8 +77,8 @@ static void spill_release(struct run *run, const struct extent *x)
 		if (!ftruncate(run->spill_fd, 0))
 			run->spill_end = 0;
 	} else {
-		fallocate(run->spill_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, x->off,
-			  x->len);
+		fallocate(run->spill_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			  (off_t)x->off, (off_t)x->len);
 	}
 	hd_mutex_unlock(&run->spill_lock);
 }
@@ -86,15 +86,15 @@ static void spill_release(struct run *run, const struct extent *x)
 static int spill_write(int fd, const char *buf, size_t len, uint64_t off)
 {
 	while (len) {
-		ssize_t n = hd_write(fd, buf, len, off);
+		ssize_t n = hd_write(fd, buf, len, (int64_t)off);
 
 		if (n == -EINTR || n == -EAGAIN)
 			continue;
 		if (n <= 0)
-			return n ? n : -EIO;
+			return n ? (int)n : -EIO;
 		buf += n;
-		off += n;
-		len -= n;
+		off += (size_t)n;
+		len -= (size_t)n;
 	}
 	return 0;
 }
@@ -208,10 +208,10 @@ int write_fully(int fd, const char *buf, size_t len)
 		if (n == -EAGAIN)	/* somebody made the terminal non-blocking */
 			hd_poll(fd, POLLOUT, UINT64_MAX);
 		else if (n < 0 && n != -EINTR)
-			return n;
+			return (int)n;
 		else if (n > 0) {
 			buf += n;
-			len -= n;
+			len -= (size_t)n;
 		}
 	}
 	return 0;
@@ -245,7 +245,7 @@ static int write_tagged(struct writer *w, const char *buf, size_t len)
 		len -= n;
 	}
 	err = fflush(w->mem) ? -ENOMEM : 0;
-	return err ? err : write_fully(w->fd, w->text, ftell(w->mem));
+	return err ? err : write_fully(w->fd, w->text, (size_t)ftell(w->mem));
 }
 
 static int write_part(struct writer *w, const char *buf, size_t len)
@@ -259,17 +259,17 @@ static int write_extent(struct run *run, struct writer *w, const struct extent *
 
 	while (done < x->len) {
 		size_t want = x->len - done < COPY_BYTES ? x->len - done : COPY_BYTES;
-		ssize_t n = hd_read(run->spill_fd, copy, want, x->off + done);
+		ssize_t n = hd_read(run->spill_fd, copy, want, (int64_t)(x->off + done));
 		int err;
 
 		if (n == -EINTR || n == -EAGAIN)
 			continue;
 		if (n <= 0)
-			return n ? n : -EIO;
-		err = write_part(w, copy, n);
+			return n ? (int)n : -EIO;
+		err = write_part(w, copy, (size_t)n);
 		if (err)
 			return err;
-		done += n;
+		done += (size_t)n;
 	}
 	return 0;
 }

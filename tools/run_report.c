@@ -56,11 +56,11 @@ const char *job_label(const struct job *job, char *buf, size_t len)
 	size_t n = 0;
 
 	for (size_t i = 0; i + 1 < job->len && n + 4 < len; i++) {
-		unsigned char c = job->text[i];
+		char c = job->text[i];
 
-		buf[n++] = c >= ' ' && c != 0x7f ? c : ' ';
+		buf[n++] = (unsigned char)c >= ' ' && c != 0x7f ? c : ' ';
 		if (n + 4 == len)
-			n = stpcpy(buf + n, "...") - buf;
+			n = (size_t)(stpcpy(buf + n, "...") - buf);
 	}
 	buf[n] = '\0';
 	return buf;
@@ -100,7 +100,7 @@ void progress_clear(struct run *run)
 
 static double seconds(const struct run *run)
 {
-	return (hd_now() - run->start_ns) / 1e9;
+	return (double)(hd_now() - run->start_ns) / 1e9;
 }
 
 static void progress_draw(struct run *run)
@@ -113,12 +113,12 @@ static void progress_draw(struct run *run)
 
 	n = snprintf(line, sizeof(line), CLEAR_LINE "%" PRIu64 " done, %" PRIu64 " failed, "
 		     "%lu running, %.1f/s, %.0f s%s", done, failed, running,
-		     s > 0 ? done / s : 0, s, run->in.eof ? ", no more input" : "");
+		     s > 0 ? (double)done / s : 0, s, run->in.eof ? ", no more input" : "");
 	/* A job's output is being written: the line would end up inside it. */
 	if (hd_mutex_trylock(&run->out_lock))
 		return;
 	run->progress_drawn = true;
-	write_fully(STDERR_FILENO, line, n);
+	write_fully(STDERR_FILENO, line, (size_t)n);
 	hd_mutex_unlock(&run->out_lock);
 }
 
@@ -151,7 +151,7 @@ static void summary(struct run *run, double s)
 		 " ended; from a blank %" PRIu64 ", cloned by the module %" PRIu64,
 		 st->machines_started, st->machines_ended, st->blanks_used, st->module_clones);
 	say(run, "%" PRIu64 " jobs, %" PRIu64 " failed%s, %.2f s, %.1f/s; %s", run->done,
-	    run->failed, stopped, s, s > 0 ? run->done / s : 0, threads);
+	    run->failed, stopped, s, s > 0 ? (double)run->done / s : 0, threads);
 }
 
 static void json(struct run *run, double s, int status, FILE *f)
@@ -162,7 +162,7 @@ static void json(struct run *run, double s, int status, FILE *f)
 		", \"crashed\": %" PRIu64 ", \"stopped\": %" PRIu64 ", \"lines\": %lu"
 		", \"seconds\": %.6f, \"rate\": %.3f, \"status\": %d, \"signal\": %d",
 		run->done, run->done - run->failed, run->failed, run->crashed, run->stopped,
-		run->in.line, s, s > 0 ? run->done / s : 0, status, run->signal);
+		run->in.line, s, s > 0 ? (double)run->done / s : 0, status, run->signal);
 	fprintf(f, ", \"processors\": %u, \"threads\": {\"now\": %" PRIu64 ", \"started\": %"
 		PRIu64 ", \"ended\": %" PRIu64 ", \"blanks\": %" PRIu64 ", \"module_clones\": %"
 		PRIu64 ", \"template_clones\": %" PRIu64 "}", hd_procs(), st->machines,

@@ -231,7 +231,7 @@ void *signal_fiber(void *arg)
 			if (si.ssi_signo == SIGTSTP)
 				suspend(run);
 			else
-				interrupt(run, si.ssi_signo);
+				interrupt(run, (int)si.ssi_signo);
 		}
 	}
 	return NULL;

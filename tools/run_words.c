@@ -83,7 +83,7 @@ static void take_account(struct job *job, char **line, size_t *len)
 	char *user = *line + strspn(*line, BLANKS), *end = user + strcspn(user, BLANKS);
 	char why[256];
 
-	*len -= end - *line;
+	*len -= (size_t)(end - *line);
 	*line = end;
 	if (*end) {
 		*end = '\0';
@@ -223,7 +223,7 @@ static char **split_words(const struct job *job)
 static char **append_items(const struct job *job)
 {
 	const struct options *opt = &job->run->opt;
-	char **argv = malloc((opt->ncommand + job->items + 1) * sizeof(*argv));
+	char **argv = malloc(((size_t)opt->ncommand + job->items + 1) * sizeof(*argv));
 	char *item = job->text;
 	int n = 0;
 
@@ -254,7 +254,7 @@ static char *replace_in(char *p, const char *arg, const char *mark, const char *
 	const char *at;
 
 	while ((at = strstr(arg, mark))) {
-		p = mempcpy(p, arg, at - arg);
+		p = mempcpy(p, arg, (size_t)(at - arg));
 		p = stpcpy(p, with);
 		arg = at + strlen(mark);
 	}
@@ -264,7 +264,7 @@ static char *replace_in(char *p, const char *arg, const char *mark, const char *
 static char **replace_items(const struct job *job)
 {
 	const struct options *opt = &job->run->opt;
-	size_t bytes = (opt->ncommand + 1) * sizeof(char *);
+	size_t bytes = ((size_t)opt->ncommand + 1) * sizeof(char *);
 	char **argv, *p;
 	int n;
 

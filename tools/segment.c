@@ -148,7 +148,7 @@ static bool parse_mapping(const char *line, struct source *src)
 		return false;
 	if (strncmp(line + path, MAP_NAME, strlen(MAP_NAME)) || offset || end <= start)
 		return false;
-	line += path + strlen(MAP_NAME);
+	line += (size_t)path + strlen(MAP_NAME);
 	if (*line != '\n' && *line != '\0' && strcmp(line, " (deleted)\n"))
 		return false;
 	src->start = start;
@@ -256,8 +256,8 @@ static int read_bytes(struct segment *s, struct source *src, uint64_t offset, vo
 				    "process %d: its runtime is ending, or the status segment was cut",
 				    s->pid);
 		if (n < 0)
-			return fail_errno(s, -n, "status segment");
-		done += n;
+			return fail_errno(s, (int)-n, "status segment");
+		done += (size_t)n;
 	}
 	return 0;
 }

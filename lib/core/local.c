@@ -139,5 +139,5 @@ void hd_local_end(struct hd_fiber *f)
 			again |= destroy(f, i);
 	}
 	free(f->stack->local);
-	f->flags &= ~HD_FIBER_LOCAL;
+	f->flags &= (uint8_t)~HD_FIBER_LOCAL;
 }

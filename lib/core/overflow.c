@@ -214,7 +214,7 @@ static void pass_on(int sig, siginfo_t *info, void *context, bool overflow)
 		default_action(info);
 		return;
 	}
-	if (former->sa_flags & SA_RESETHAND)
+	if ((unsigned int)former->sa_flags & SA_RESETHAND)
 		former->sa_handler = SIG_DFL;
 	/* the mask it asked for; the kernel puts the interrupted code's back */
 	mask = former->sa_mask;

@@ -71,7 +71,7 @@ bool hd_reader_word(struct hd_reader *r, const char *stops, char *buf, size_t si
 
 	while ((c = hd_reader_peek(r)) >= 0 && c != '\n' && !strchr(stops, c)) {
 		if (n + 1 < size)
-			buf[n] = c;
+			buf[n] = (char)c;
 		n++;
 		hd_reader_next(r);
 	}
@@ -79,12 +79,12 @@ bool hd_reader_word(struct hd_reader *r, const char *stops, char *buf, size_t si
 	return n > 0 && n < size;
 }
 
-static int digit(int c)
+static unsigned int digit(int c)
 {
 	if (c >= '0' && c <= '9')
-		return c - '0';
+		return (unsigned int)(c - '0');
 	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
+		return (unsigned int)(c - 'a') + 10;
 	return 99;
 }
 
@@ -96,10 +96,10 @@ bool hd_reader_number(struct hd_reader *r, unsigned int base, uint64_t *value)
 		hd_reader_next(r);
 		c = hd_reader_peek(r);
 	}
-	if (c < 0 || digit(c) >= (int)base)
+	if (c < 0 || digit(c) >= base)
 		return false;
 	*value = 0;
-	while (c >= 0 && digit(c) < (int)base) {
+	while (c >= 0 && digit(c) < base) {
 		*value = *value * base + digit(c);
 		hd_reader_next(r);
 		c = hd_reader_peek(r);

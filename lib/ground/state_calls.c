@@ -34,13 +34,13 @@ void hd_target_sched(struct hd_target *t)
 		st->valid |= BIT(HEDDLE_ATTR_AFFINITY);
 	rc = syscall(SYS_getpriority, 0, t->tid);	/* 20 - nice */
 	if (rc > 0) {
-		st->nice = 20 - rc;
+		st->nice = 20 - (int)rc;
 		st->valid |= BIT(HEDDLE_ATTR_NICE);
 	}
 	rc = syscall(SYS_ioprio_get, 1, t->tid);
 	if (rc >= 0) {
 		/* Class "none" is one value, whatever level goes with it. */
-		st->ioprio = rc >> 13 ? rc : 0;
+		st->ioprio = rc >> 13 ? (uint32_t)rc : 0;
 		st->valid |= BIT(HEDDLE_ATTR_IOPRIO);
 	}
 	if (syscall(SYS_sched_getattr, t->tid, &p, sizeof(p), 0))
@@ -111,7 +111,7 @@ void hd_target_misc(struct hd_target *t)
 
 	if (t->self) {		/* glibc's prctl() would cut it to an int */
 		rc = syscall(SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
-		value = rc;
+		value = (uint64_t)rc;
 	} else {		/* not below task/ */
 		snprintf(path, sizeof(path), "/proc/%d/timerslack_ns", t->tid);
 		rc = read_number_file(AT_FDCWD, path, 10, &value) ? 0 : -1;
@@ -123,11 +123,11 @@ void hd_target_misc(struct hd_target *t)
 	if (t->dir >= 0 && read_number_file(t->dir, "personality", 16, &value))
 		rc = 0;
 	else if (t->self && !t->careful)
-		rc = (value = syscall(SYS_personality, 0xffffffff)) > UINT32_MAX ? -1 : 0;
+		rc = (value = (uint64_t)syscall(SYS_personality, 0xffffffff)) > UINT32_MAX ? -1 : 0;
 	else
 		rc = -1;
 	if (!rc) {
-		st->personality = value;
+		st->personality = (uint32_t)value;
 		st->valid |= BIT(HEDDLE_ATTR_PERSONALITY);
 	}
 }

@@ -108,7 +108,7 @@ static bool cgroup_by_pidfd(struct hd_target *t)
 
 	if (t->careful)
 		return false;
-	fd = syscall(SYS_pidfd_open, t->tid, PIDFD_THREAD);
+	fd = (int)syscall(SYS_pidfd_open, t->tid, PIDFD_THREAD);
 	if (fd < 0)
 		return false;
 	ok = !ioctl(fd, PIDFD_GET_CGROUP, &info) && (info.mask & PIDFD_MASK_CGROUP);

@@ -80,8 +80,8 @@ static void read_keyrings(struct hd_target *t)
 		session = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
 	if (session < 0)
 		return;
-	t->st->thread_keyring = thread < 0 ? 0 : thread;
-	t->st->session_keyring = session;
+	t->st->thread_keyring = thread < 0 ? 0 : (int32_t)thread;
+	t->st->session_keyring = (int32_t)session;
 	t->st->valid |= BIT(HEDDLE_ATTR_KEYRINGS);
 }
 
@@ -104,7 +104,7 @@ static void read_traps(struct hd_target *t)
 #endif
 	/* Where the mode is system-wide it is no attribute of the thread. */
 	rc = prctl(PR_GET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, 0, 0, 0);
-	if (rc > 0 && (rc & PR_SPEC_PRCTL) && !(rc & PR_SPEC_ENABLE))
+	if (rc > 0 && ((unsigned long)rc & (PR_SPEC_PRCTL | PR_SPEC_ENABLE)) == PR_SPEC_PRCTL)
 		traps |= TRAP_SSB;
 	t->st->traps = traps;
 	t->st->valid |= BIT(HEDDLE_ATTR_TRAPS);
@@ -139,17 +139,17 @@ void hd_target_own(struct hd_target *t)
 	}
 	value = prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
 	if (value >= 0) {
-		st->securebits = value;
+		st->securebits = (uint32_t)value;
 		st->valid |= BIT(HEDDLE_ATTR_SECUREBITS);
 	}
 	if (!prctl(PR_GET_PDEATHSIG, &value, 0, 0, 0)) {
-		st->pdeathsig = value;
+		st->pdeathsig = (uint32_t)value;
 		st->valid |= BIT(HEDDLE_ATTR_PDEATHSIG);
 	}
 	if (t->careful)
 		return;
 	if (!syscall(SYS_get_mempolicy, &value, NULL, 0, NULL, 0)) {
-		st->mempolicy = value;
+		st->mempolicy = (uint32_t)value;
 		st->valid |= BIT(HEDDLE_ATTR_MEMPOLICY);
 	}
 	read_keyrings(t);

@@ -91,7 +91,7 @@ static void read_groups_line(struct hd_reader *r, struct heddle_state *st)
 
 	gids_init(&l);
 	while (hd_reader_number(r, 10, &gid))
-		gids_add(&l, gid);
+		gids_add(&l, (uint32_t)gid);
 	if (!r->error)
 		gids_finish(&l, st);
 }
@@ -135,7 +135,7 @@ static bool read_status_row(struct hd_reader *r, const struct status_row *row,
 	for (i = 0; i < row->words; i++, field += width) {
 		if (!hd_reader_number(r, row->base, &value))
 			return false;
-		word = value;
+		word = (uint32_t)value;
 		memcpy(field, width == sizeof(word) ? (void *)&word : (void *)&value, width);
 	}
 	return true;
@@ -231,18 +231,18 @@ void hd_target_own_ids(struct hd_target *t)
 
 	/* Setting an id that does not exist answers with the one in force. */
 	if (!getresuid(&st->uid[0], &st->uid[1], &st->uid[2])) {
-		st->uid[3] = syscall(SYS_setfsuid, -1);
+		st->uid[3] = (uint32_t)syscall(SYS_setfsuid, -1);
 		st->valid |= BIT(HEDDLE_ATTR_UID);
 	}
 	if (!getresgid(&st->gid[0], &st->gid[1], &st->gid[2])) {
-		st->gid[3] = syscall(SYS_setfsgid, -1);
+		st->gid[3] = (uint32_t)syscall(SYS_setfsgid, -1);
 		st->valid |= BIT(HEDDLE_ATTR_GID);
 	}
 	read_own_groups(t);
 	read_own_caps(t);
 	rc = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
 	if (rc >= 0) {
-		st->no_new_privs = rc;
+		st->no_new_privs = (uint32_t)rc;
 		st->valid |= BIT(HEDDLE_ATTR_NO_NEW_PRIVS);
 	}
 	/* With a filter, how many there are is known to /proc only. */

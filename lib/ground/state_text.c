@@ -27,7 +27,7 @@ static void __attribute__((format(printf, 2, 3))) put(struct text *t, const char
 	n = vsnprintf(t->buf + t->len, t->size - t->len, format, ap);
 	va_end(ap);
 	if (n > 0)
-		t->len += n;
+		t->len += (size_t)n;
 	if (t->len >= t->size)
 		t->len = t->size - 1;
 }
