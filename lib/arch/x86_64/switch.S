@@ -110,3 +110,8 @@ blank_resume:
 	.size	blank_resume, . - blank_resume
 
 	.section .note.GNU-stack,"",@progbits
+
+#ifdef __CET__
+/* All that is jumped to here says so (endbr64): this object does not take IBT from the others. */
+#include <cet.h>
+#endif
