@@ -348,7 +348,7 @@ static int held_grow(struct run *run, uint64_t seq)
 		more[s & (n - 1)] = run->held[s & run->held_mask];
 	free(run->held);
 	run->held = more;
-	run->held_mask = n - 1;
+	run->held_mask = n - 1;	/* analyzer: no leak, run->held is it */
 	return 0;
 }
 

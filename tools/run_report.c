@@ -176,15 +176,17 @@ static void json(struct run *run, double s, int status, FILE *f)
 static void json_to(struct run *run, double s, int status)
 {
 	const char *path = run->opt.json_path;
-	FILE *f = path ? fopen(path, "we") : stderr;
+	FILE *f;
 
+	if (!path) {
+		json(run, s, status, stderr);
+		return;
+	}
+	f = fopen(path, "we");
 	if (f)
 		json(run, s, status, f);
-	if (!f || fflush(f))
-		say(run, "--json: writing %s: %s", path ? path : "standard error",
-		    strerror(errno));
-	if (f && path)
-		fclose(f);
+	if (!f || fclose(f))
+		say(run, "--json: writing %s: %s", path, strerror(errno));
 }
 
 /* With all jobs ended, inside the runtime. */

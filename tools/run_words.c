@@ -43,7 +43,7 @@ void job_free(struct job *job)
 
 static int add_item(struct job *job, const char *text, size_t len)
 {
-	if (job->len + len + 1 > job->room) {
+	if (!job->text || job->len + len + 1 > job->room) {
 		size_t room = (job->len + len + 1) * (job->items ? 2 : 1);
 		char *more = realloc(job->text, room);
 

@@ -345,7 +345,7 @@ static int read_one(struct segment *s, struct source *src, bool head_only)
 
 int segment_read(struct segment *s, pid_t pid, bool head_only)
 {
-	struct source src[MAPPINGS_MAX + 1];
+	struct source src[MAPPINGS_MAX + 1] = { 0 };
 	int i, n, rc;
 
 	memset(s, 0, sizeof(*s));

@@ -173,7 +173,8 @@ static void prepare(struct select *s)
 		if (!s->cases[i].chan)
 			continue;
 		at = k ? below(k + 1) : 0;
-		s->place[k].turn = s->place[at].turn;
+		if (at != k)
+			s->place[k].turn = s->place[at].turn;
 		s->place[at].turn = i;
 		s->place[k].order = i;
 		k++;

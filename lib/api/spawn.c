@@ -230,6 +230,7 @@ static int start_searched(struct hd_spawn_req *req, struct hd_process *p,
 					     HD_STEP_EXEC, 0);
 		req->path = path;
 		r = start(req, p, err);
+		req->path = name;	/* not what lies on this stack */
 		/* Found, but its interpreter was not: there may be a better one. */
 		if (!r || err->step != HD_STEP_EXEC || !passed_over(-r) || !dir)
 			return r;

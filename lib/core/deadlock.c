@@ -137,9 +137,9 @@ static void report_fiber(struct hd_fiber *f, void *arg)
 	dprintf(2, "  fiber %llu %s%s%s%s: %s", (unsigned long long)f->id, quote,
 		s ? s->name : "", quote, hd_fiber_locked(f) ? " (locked to its thread)" : "",
 		states[state]);
-	if (state == HD_FIBER_WAITING && s->why == HD_WHY_SELECT)
+	if (s && state == HD_FIBER_WAITING && s->why == HD_WHY_SELECT)
 		dprintf(2, " for select of %zu cases", (size_t)(uintptr_t)s->what);
-	else if (state == HD_FIBER_WAITING)
+	else if (s && state == HD_FIBER_WAITING)
 		dprintf(2, " for %s %p", hd_why_name(s->why), s->what);
 	dprintf(2, "\n");
 }

@@ -63,7 +63,7 @@ static bool refill(struct hd_proc *p)
 		p->nfree_fibers++;
 	}
 	hd_unlock(&pool.lock);
-	return true;
+	return p->free_fibers;
 }
 
 struct hd_fiber *hd_fiber_alloc(struct hd_proc *p)

@@ -82,14 +82,15 @@ void *hd_local_get(const struct hd_fiber *f, uint32_t key)
 
 static struct hd_local *make_room(struct hd_fiber *f, uint32_t key)
 {
-	struct hd_local *l = local_of(f);
+	struct hd_local *l = local_of(f), *more;
 	uint32_t had = l ? l->n : 0, n = (key / GRAIN + 1) * GRAIN;
 
 	if (key < had)
 		return l;
-	l = realloc(l, sizeof(*l) + n * sizeof(l->slot[0]));
-	if (!l)
+	more = realloc(l, sizeof(*l) + n * sizeof(l->slot[0]));
+	if (!more)
 		return NULL;
+	l = more;
 	memset(&l->slot[had], 0, (n - had) * sizeof(l->slot[0]));
 	l->n = n;
 	f->stack->local = l;

@@ -35,8 +35,13 @@ int hd_stat_at(int dir, const char *name, uint64_t *dev, uint64_t *ino)
 	int flags = AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT | (*name ? 0 : AT_EMPTY_PATH);
 	struct statx sx;
 
-	if (statx(dir, name, flags, STATX_INO, &sx) || !(sx.stx_mask & STATX_INO))
+	*ino = 0;
+	if (dev)
+		*dev = 0;
+	if (statx(dir, name, flags, STATX_INO, &sx))
 		return -errno;
+	if (!(sx.stx_mask & STATX_INO))
+		return -ENODATA;
 	if (dev)
 		*dev = makedev(sx.stx_dev_major, sx.stx_dev_minor);
 	*ino = sx.stx_ino;
@@ -47,6 +52,7 @@ void hd_target_directories(struct hd_target *t)
 {
 	struct heddle_state *st = t->st;
 	const char *cwd = "cwd", *root = "root";
+	uint64_t dev, ino;
 	int dir = t->dir;
 
 	if (t->self) {		/* needs neither /proc nor search permission */
@@ -54,10 +60,16 @@ void hd_target_directories(struct hd_target *t)
 		root = "/";
 		dir = AT_FDCWD;
 	}
-	if (!hd_stat_at(dir, cwd, (uint64_t *)&st->cwd_dev, (uint64_t *)&st->cwd_ino))
+	if (!hd_stat_at(dir, cwd, &dev, &ino)) {
+		st->cwd_dev = dev;
+		st->cwd_ino = ino;
 		st->valid |= BIT(HEDDLE_ATTR_CWD);
-	if (!hd_stat_at(dir, root, (uint64_t *)&st->root_dev, (uint64_t *)&st->root_ino))
+	}
+	if (!hd_stat_at(dir, root, &dev, &ino)) {
+		st->root_dev = dev;
+		st->root_ino = ino;
 		st->valid |= BIT(HEDDLE_ATTR_ROOT);
+	}
 }
 
 static const struct {

@@ -113,7 +113,7 @@ static void read_traps(struct hd_target *t)
 /* Control bits only: flags of what has happened come and go with each calculation. */
 void hd_state_registers(struct heddle_state *st)
 {
-	struct hd_control control;
+	struct hd_control control = { 0 };
 	uint64_t fpu;
 	uint32_t pkru;
 

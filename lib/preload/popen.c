@@ -112,8 +112,9 @@ static int open_stream(struct stream *s, const char *line, const struct mode *m)
 		return errno;
 	s->fd = ends[ours];
 	s->file = fdopen(s->fd, m->read ? "r" : "w");
-	e = s->file && !fstat(s->fd, &st) ? 0 : errno;
-	if (!e) {
+	if (!s->file || fstat(s->fd, &st)) {
+		e = errno;
+	} else {
 		s->inode = st.st_ino;
 		e = start(s, line, ends[!ours], m->read ? STDOUT_FILENO : STDIN_FILENO);
 	}
@@ -142,7 +143,7 @@ HD_API FILE *popen(const char *line, const char *type)
 		return NULL;
 	e = open_stream(s, line, &m);
 	if (!e)
-		return s->file;
+		return s->file;	/* analyzer: no leak, s is in the list of streams */
 	free(s);
 	errno = e;
 	return NULL;
