@@ -31,7 +31,6 @@
 #ifdef __SANITIZE_THREAD__
 #define HD_TSAN		1
 #include <sanitizer/tsan_interface.h>
-void __tsan_func_exit(void *unused);	/* what the compiler has each function end with */
 #else
 #define HD_TSAN		0
 #endif
@@ -68,8 +67,9 @@ struct hd_san {
 #define HD_SAN_FIELD	struct hd_san san;
 #define HD_SAN(x)	(&(x)->san)
 /*
- * First and last function of a fiber: no frame on ASan's fake stack, which goes
- * before they do, and none in TSan's call stack, as they do not return.
+ * First and last functions of a fiber: no frame on ASan's fake stack, which goes
+ * before they do, and none in TSan's call stack, as they do not return.  What they
+ * call on the way to the last switch is inline, or of the same kind.
  */
 #define HD_END_FRAME	__attribute__((no_sanitize_address, no_sanitize_thread))
 
@@ -151,8 +151,6 @@ static inline __attribute__((always_inline)) void hd_san_leave(struct hd_san *m,
 	__sanitizer_start_switch_fiber(from ? &from->fake : NULL, to->bottom, to->size);
 #endif
 #if HD_TSAN
-	if (!from)
-		__tsan_func_exit(NULL);	/* of our caller, who does not return (switch_away) */
 	/* what was done before the switch happened before what is done after */
 	if (to->tsan != __tsan_get_current_fiber())
 		__tsan_switch_to_fiber(to->tsan, 0);

@@ -121,10 +121,10 @@ static inline void switch_away(struct hd_machine *m, struct hd_ctx *from, struct
 			       struct hd_fiber *next);
 
 /* Those of the thread are the leaving fiber's: they wait with it on its stack. */
-static __attribute__((noinline)) void switch_with_exceptions(struct hd_machine *m,
-							     struct hd_ctx *from,
-							     struct hd_san *self,
-							     struct hd_fiber *next)
+HD_END_FRAME static __attribute__((noinline)) void switch_with_exceptions(struct hd_machine *m,
+									  struct hd_ctx *from,
+									  struct hd_san *self,
+									  struct hd_fiber *next)
 {
 	struct hd_exceptions *e = m->exceptions, own = *e;
 
