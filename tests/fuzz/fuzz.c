@@ -38,12 +38,18 @@
 
 #define ROUND		6	/* s between unloads */
 #define BEGIN		15	/* s until the first call, on a busy machine */
-#define STALL		1	/* s without a call: a life that waits for itself is killed */
+#define STALL		0.3	/* s without a call: a life that waits for itself is killed */
 #define PATIENCE	120	/* s until what must come is taken for lost */
 
 static const char *module, *cover_out;
 static struct tally *tally;
 static unsigned long lives, ended, killed, crashed, unloads;
+
+/* An orphan's parent is us: what it sends to its parent is not to end all. */
+static void on_signal(int sig)
+{
+	(void)sig;
+}
 
 static double now(void)
 {
@@ -426,6 +432,8 @@ int main(int argc, char **argv)
 	if (tally == MAP_FAILED)
 		return 2;
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	signal(SIGUSR1, on_signal);
+	signal(SIGUSR2, on_signal);
 	files_make(&o);
 	if (o.inject)
 		injection_begin();
