@@ -14,6 +14,7 @@
 #	make bench-baseline	count the hot paths' instructions anew
 #	make bench-vm	kernel-side cost in instructions: build/bench-vm.json
 #	make check-preload	libheddle-spawn.so under ninja and a JVM, too, which it installs
+#	make check-analyze	analyzers that take minutes; built twice, the same bytes
 #	make check-riscv64	the user-space tests built for riscv64, emulated
 #	make check-debug	all that needs the module, on kernels with checks built in
 #	make fuzz	the module's calls in all ways (FUZZ=minutes, SEED=n)
@@ -77,6 +78,10 @@ check-preload: lib tools
 	@$(MAKE) -C tests O=$(O)
 	@PRELOAD_ALL=1 tests/run.sh $(O)/tests 'preload_*'
 
+check-analyze:
+	@$(SETUP) build kmod lint analyze
+	@tests/check.sh analyze
+
 check-riscv64:
 	@$(SETUP) build kselftest riscv64
 	@tests/check.sh riscv64
@@ -137,5 +142,5 @@ install: lib tools
 clean:
 	rm -rf $(O)/lib* $(O)/tools $(O)/tests* $(O)/kmod $(O)/demo $(O)/bench $(O)/check $(O)/man $(O)/fuzzing
 
-.PHONY: all lib tools kmod load unload demo check check-preload check-riscv64 check-debug run_tests \
+.PHONY: all lib tools kmod load unload demo check check-preload check-analyze check-riscv64 check-debug run_tests \
 	soak fuzz bench bench-baseline bench-vm vm-shell docs install clean

@@ -8,7 +8,9 @@
 # nothing ran.
 #
 #	build    everything compiles without a warning
-#	lint     licences, sparse, shellcheck
+#	lint     licences, sparse, shellcheck, cppcheck, gcc's analyzer, the binary interface
+#	analyze  clang's analyzer and compiler, coccinelle, equal bytes wherever built; only
+#	         if asked for (make check-analyze)
 #	model    the models of lock-free parts, searched by spin
 #	count    instructions of the hot paths, against tests/bench/baseline.json
 #	docs     manual pages against headers, examples compile
@@ -110,6 +112,25 @@ stage_lint() {
 	check "sparse on the module, 6.12" sparse 6.12
 	# shellcheck disable=SC2046 # no names with spaces here
 	check "shellcheck" shellcheck -S warning -x $(shell_files)
+	check "cppcheck" tests/analyze.sh cppcheck
+	check "gcc's analyzer" tests/analyze.sh gcc
+	check "the fuzzer's description has what the header has" tests/fuzz/syzlang.sh
+	check "library and tools build" make lib tools || return
+	check "symbols: version scripts, headers and libraries agree" tests/abi.sh symbols
+	check "binary interface: as lib/libheddle.abi has it (abidiff)" tests/abi.sh check
+	check "hardened" tests/harden.sh flags
+}
+
+# What takes longer than anybody wants to wait for at each check: make check-analyze.
+stage_analyze() {
+	local k kdir
+	check "clang's analyzer" tests/analyze.sh clang
+	check "built in two folders, the same bytes" tests/harden.sh same
+	check "coccinelle on the module" tests/analyze.sh cocci
+	for k in 6.1 6.12; do
+		kdir=$(tests/vm/kernel.sh --kdir "$k") &&
+			check "module for $k, by clang" tests/analyze.sh kmod "$kdir"
+	done
 }
 
 tests_for() { # tests_for OUTPUT [MAKE ARGUMENTS]: builds library and tests
@@ -210,7 +231,7 @@ for s in $STAGES; do
 	log=$LOGS/$s.log
 	start=$SECONDS
 	case $s in
-	build|lint|model|count|docs|unit|san-address|san-thread|aarch64|riscv64|rig|vm-*) ;;
+	build|lint|analyze|model|count|docs|unit|san-address|san-thread|aarch64|riscv64|rig|vm-*) ;;
 	*) die -2 "no such stage: $s" ;;
 	esac
 	: >"$log"

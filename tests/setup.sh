@@ -17,6 +17,7 @@
 #	preload    programs that libheddle-spawn.so is tried with, a JVM among them
 #	docs       manual pages and their checks
 #	lint       static checks, the model checker, and what counts instructions
+#	analyze    clang, and coccinelle, for make check-analyze
 #	debug      building the debug kernels of make check-debug
 #	all        all of these
 set -euo pipefail
@@ -36,9 +37,10 @@ packages() { # packages GROUP
 			pkg-config valgrind ;;
 	preload) echo python3 make ninja-build gcc default-jdk-headless procps ;;
 	docs)	echo scdoc man-db mandoc ;;
-	lint)	echo reuse cppcheck shellcheck sparse spin gcc valgrind ;;
+	lint)	echo reuse cppcheck shellcheck sparse spin gcc valgrind abigail-tools ;;
+	analyze) echo clang lld llvm coccinelle ;;
 	debug)	echo gcc make flex bison bc libelf-dev xz-utils ;;
-	*)	die -2 "no such group: $1 (build kmod vm cross riscv64 kselftest bench preload docs lint debug all)" ;;
+	*)	die -2 "no such group: $1 (build kmod vm cross riscv64 kselftest bench preload docs lint analyze debug all)" ;;
 	esac
 }
 
