@@ -13,6 +13,8 @@
 
 #define NOW	0u			/* deadline of the calls that do not wait */
 
+static _Atomic uint64_t made;
+
 int hd_chan_make(struct hd_chan **c, size_t elem, size_t capacity)
 {
 	size_t bytes;
@@ -23,6 +25,7 @@ int hd_chan_make(struct hd_chan **c, size_t elem, size_t capacity)
 	new = calloc(1, sizeof(*new) + bytes);
 	if (!new)
 		return -ENOMEM;
+	new->number = atomic_fetch_add_explicit(&made, 1, memory_order_relaxed);
 	new->elem = elem;
 	new->capacity = capacity;
 	*c = new;

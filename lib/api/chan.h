@@ -14,6 +14,7 @@
 struct hd_chan {
 	uint32_t guard;
 	bool closed;
+	uint64_t number;		/* in the order they were made; for good */
 	size_t elem, capacity;		/* for good */
 	size_t head, count;		/* ring: first element, elements */
 	struct hd_waitq senders, receivers;

@@ -39,6 +39,7 @@ static void wake(struct hd_cond *c, bool all)
 	struct hd_waiter *w;
 	bool inside;
 
+	hd_replay_visit();
 	/* a waiter that must be seen queued itself under the mutex the caller has held since */
 	if (!__atomic_load_n(&c->wait.head, __ATOMIC_RELAXED))
 		return;

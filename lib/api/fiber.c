@@ -10,6 +10,7 @@
 #include "api/once.h"
 #include "core/cancel.h"
 #include "core/poll.h"
+#include "core/replay.h"
 #include "core/runtime.h"
 #include "core/sched.h"
 #include "core/stack.h"
@@ -194,7 +195,7 @@ int hd_sleep(uint64_t ns)
 		return 0;
 	}
 	hd_event_init_cancellable(&ev);
-	err = hd_timer_add(&t, hd_clock() + ns, &ev);
+	err = hd_timer_add(&t, hd_time() + ns, &ev);
 	if (err) {
 		hd_event_drop(&ev);
 	} else {
@@ -208,7 +209,7 @@ int hd_sleep(uint64_t ns)
 
 uint64_t hd_now(void)
 {
-	return hd_clock();
+	return hd_time();
 }
 
 struct hd_fiber *hd_self(void)

@@ -3,13 +3,17 @@
 /* heddle/io.h */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <liburing.h>
 #include <poll.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "api/io.h"
 #include "core/cancel.h"
 #include "core/poll.h"
+#include "core/replay.h"
 #include "core/runtime.h"
 #include "core/sched.h"
 #include "core/timer.h"
@@ -115,6 +119,38 @@ static ssize_t rw_plain(struct rw *a, bool write)
 	return n;
 }
 
+/* With a seed: no more than is there, or has room, at once; else once poll says so. */
+static ssize_t rw_tried(struct rw *a, bool write)
+{
+	int flags = fcntl(a->fd, F_GETFL), r = 0;
+	struct iovec v = { a->buf, a->len };
+	struct stat st;
+	ssize_t n;
+
+	if (flags < 0 || flags & O_NONBLOCK || a->off >= 0 || fstat(a->fd, &st) ||
+	    S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) {
+		hd_replay_visit();
+		return rw_plain(a, write);
+	}
+	for (;;) {
+		r = hd_replay_poll(a->fd, write ? POLLOUT : POLLIN, UINT64_MAX);
+		if (r < 0)
+			return r;
+		n = write ? pwritev2(a->fd, &v, 1, -1, RWF_NOWAIT) :
+			    preadv2(a->fd, &v, 1, -1, RWF_NOWAIT);
+		if (n >= 0)
+			return n;
+		if (errno == EOPNOTSUPP || errno == ENOSYS) {
+			/* what a pipe that is writable has room for */
+			if (S_ISFIFO(st.st_mode) && a->len > PIPE_BUF)
+				a->len = PIPE_BUF;
+			return rw_plain(a, write);
+		}
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+	}
+}
+
 static ssize_t rw_blocking(struct rw *a, bool write)
 {
 	ssize_t n;
@@ -140,6 +176,8 @@ static ssize_t rw(int fd, void *buf, size_t len, int64_t off, bool write)
 	struct rw a = { fd, buf, len > 0x7ffff000u ? 0x7ffff000u : (unsigned int)len, off };
 	ssize_t n;
 
+	if (hd_replay && hd_self())
+		return rw_tried(&a, write);
 	if (!hd_poll_has_uring() || !hd_self())
 		return rw_blocking(&a, write);
 	if (ring_differs(fd, off))
@@ -190,11 +228,11 @@ int hd_poll_blocking(int fd, unsigned int events, uint64_t deadline)
 
 	if (fd < 0)
 		return -EBADF;		/* to poll(2) an empty slot */
-	if (deadline && hd_cancelled() && deadline > hd_clock())
+	if (deadline && hd_cancelled() && deadline > hd_time())
 		return -ECANCELED;
 	hd_block_begin();
 	do {
-		uint64_t now = hd_clock(), ns = deadline > now ? deadline - now : 0;
+		uint64_t now = hd_time(), ns = deadline > now ? deadline - now : 0;
 		struct timespec ts = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
 
 		n = ppoll(&p, 1, deadline == UINT64_MAX ? NULL : &ts, NULL);
@@ -212,8 +250,10 @@ int hd_poll(int fd, unsigned int events, uint64_t deadline)
 	struct pollarg a = { fd, events };
 	int n;
 
+	if (hd_replay && hd_self())
+		return hd_replay_poll(fd, events, deadline);
 	/* a deadline that has passed still asks what is ready now */
-	if (!hd_poll_has_uring() || !hd_self() || deadline <= hd_clock())
+	if (!hd_poll_has_uring() || !hd_self() || deadline <= hd_time())
 		return hd_poll_blocking(fd, events, deadline);
 	if (!hd_enter())
 		return -EPERM;

@@ -39,7 +39,7 @@ static bool change(struct hd_mutex *m, uint32_t *s, uint32_t to)
 
 static bool take(struct hd_mutex *m)
 {
-	uint32_t s = 0;
+	uint32_t s = hd_fast.zero;
 
 	/* acquire: pairs with the release of the unlock */
 	return atomic_compare_exchange_strong_explicit(hd_word(&m->word), &s, HELD,
@@ -139,6 +139,7 @@ static int lock_slow(struct hd_mutex *m, uint64_t deadline, bool cancellable)
 	}
 	r = 0;
 out:
+	hd_replay_here();
 	hd_leave_if(inside);
 	return r;
 }
@@ -193,15 +194,40 @@ static bool pass_on(struct hd_mutex *m)
 	return true;
 }
 
-void hd_mutex_unlock(struct hd_mutex *m)
+static __attribute__((noinline)) void unlock_replayed(struct hd_mutex *m)
 {
+	bool inside = hd_enter();
 	uint32_t s = HELD;
-	bool passed, inside;
 
-	/* release: pairs with the acquire of take() and change() */
+	/* release: as below */
 	while (!atomic_compare_exchange_weak_explicit(hd_word(&m->word), &s, s & ~HELD,
 						      memory_order_release,
 						      memory_order_relaxed)) {
+		if (!(s & STARVING) && (s & (WAITED | AWAKE)) != WAITED)
+			continue;
+		hd_replay_here();
+		if (pass_on(m))
+			break;
+		s = HELD;
+	}
+	hd_replay_here();
+	hd_leave_if(inside);
+}
+
+void hd_mutex_unlock(struct hd_mutex *m)
+{
+	uint32_t s = hd_fast.one;	/* HELD, or never so */
+	bool passed, inside;
+
+	/* release: pairs with the acquire of take() and change() */
+	if (atomic_compare_exchange_strong_explicit(hd_word(&m->word), &s, 0,
+						    memory_order_release, memory_order_relaxed))
+		return;
+	if (__builtin_expect(hd_replay, 0)) {
+		unlock_replayed(m);
+		return;
+	}
+	do {
 		if (!(s & STARVING) && (s & (WAITED | AWAKE)) != WAITED)
 			continue;
 		inside = hd_enter();
@@ -210,5 +236,7 @@ void hd_mutex_unlock(struct hd_mutex *m)
 		if (passed)
 			return;
 		s = HELD;
-	}
+	} while (!atomic_compare_exchange_weak_explicit(hd_word(&m->word), &s, s & ~HELD,
+							memory_order_release,
+							memory_order_relaxed));
 }

@@ -78,6 +78,9 @@ static int lock_slow(struct hd_rwlock *l, bool write, uint64_t deadline, bool ca
 		hd_leave();
 		return 0;
 	}
+	if (__builtin_expect(hd_replay, 0) &&
+	    !(write ? hd_rwlock_trywrlock(l) : hd_rwlock_tryrdlock(l)))
+		goto out;
 	hd_guard_lock(&l->guard);
 	s = freeze(l);
 	if (write ? !s : !(s & WRITER) && !l->writers.head) {
@@ -98,6 +101,7 @@ static int lock_slow(struct hd_rwlock *l, bool write, uint64_t deadline, bool ca
 	hd_guard_unlock(&l->guard);
 	hd_finish_all(next, 0);
 out:
+	hd_replay_here();
 	hd_leave_if(inside);
 	return err;
 }
@@ -142,14 +146,29 @@ int hd_rwlock_tryrdlock(struct hd_rwlock *l)
 	return 0;
 }
 
+/* The same, and never with a seed (core/replay.h). */
+static inline bool read_at_once(struct hd_rwlock *l)
+{
+	uint32_t s = atomic_load_explicit(hd_word(&l->word), memory_order_relaxed);
+
+	do {
+		if (s >= hd_fast.readers)
+			return false;
+		/* acquire: as above */
+	} while (!atomic_compare_exchange_weak_explicit(hd_word(&l->word), &s, s + 1,
+							memory_order_acquire,
+							memory_order_relaxed));
+	return true;
+}
+
 int hd_rwlock_rdlock_until(struct hd_rwlock *l, uint64_t deadline)
 {
-	return hd_rwlock_tryrdlock(l) ? lock_slow(l, false, deadline, true) : 0;
+	return read_at_once(l) ? 0 : lock_slow(l, false, deadline, true);
 }
 
 int hd_rwlock_rdlock(struct hd_rwlock *l)
 {
-	return hd_rwlock_tryrdlock(l) ? lock_slow(l, false, UINT64_MAX, false) : 0;
+	return read_at_once(l) ? 0 : lock_slow(l, false, UINT64_MAX, false);
 }
 
 int hd_rwlock_trywrlock(struct hd_rwlock *l)
@@ -162,14 +181,25 @@ int hd_rwlock_trywrlock(struct hd_rwlock *l)
 						       memory_order_relaxed) ? 0 : -EBUSY;
 }
 
+/* The same, and never with a seed. */
+static inline bool write_at_once(struct hd_rwlock *l)
+{
+	uint32_t s = hd_fast.zero;
+
+	/* acquire: as above */
+	return atomic_compare_exchange_strong_explicit(hd_word(&l->word), &s, WRITER,
+						       memory_order_acquire,
+						       memory_order_relaxed);
+}
+
 int hd_rwlock_wrlock_until(struct hd_rwlock *l, uint64_t deadline)
 {
-	return hd_rwlock_trywrlock(l) ? lock_slow(l, true, deadline, true) : 0;
+	return write_at_once(l) ? 0 : lock_slow(l, true, deadline, true);
 }
 
 int hd_rwlock_wrlock(struct hd_rwlock *l)
 {
-	return hd_rwlock_trywrlock(l) ? lock_slow(l, true, UINT64_MAX, false) : 0;
+	return write_at_once(l) ? 0 : lock_slow(l, true, UINT64_MAX, false);
 }
 
 int hd_rwlock_rdunlock(struct hd_rwlock *l)
@@ -180,12 +210,18 @@ int hd_rwlock_rdunlock(struct hd_rwlock *l)
 again:
 	s = atomic_load_explicit(hd_word(&l->word), memory_order_relaxed);
 	do {
-		if (s & WAITED) {
+		/* WAITED; with a seed here and now, and then as the word says */
+		if (s & hd_fast.waited) {
+			if (__builtin_expect(hd_replay, 0))
+				hd_replay_visit_slow();
+			if (!(s & WAITED))
+				goto alone;
 			err = unlock_slow(l, false);
 			if (err == -EAGAIN)
 				goto again;
 			return err;
 		}
+alone:
 		if (!s || s == WRITER)
 			return -EINVAL;
 		/* release: pairs with the acquire of the writer's lock */
@@ -200,6 +236,7 @@ int hd_rwlock_wrunlock(struct hd_rwlock *l)
 	uint32_t s;
 	int err;
 
+	hd_replay_visit();
 	do {
 		s = WRITER;
 		/* release: pairs with the acquires of all locks */

@@ -8,7 +8,7 @@
  * comes later finds it.  Its waiters share one event, and whoever has one of its
  * cases happen claims that first.
  *
- * No deadlock: guards are taken one after the other by address, each once, and
+ * No deadlock: guards are taken one after the other by number, each once, and
  * nobody else holds a guard and waits for a second one (Havender, "Avoiding
  * deadlock in multitasking systems", 1968).
  *
@@ -80,21 +80,22 @@ static bool valid(const struct hd_case *cases, size_t n, uint64_t deadline)
 
 /* ---- the order of guards -------------------------------------------------- */
 
-static uintptr_t address(const struct select *s, uint32_t i)
+/* Not the address, which is another one each time, to be found again by replay. */
+static uint64_t number(const struct select *s, uint32_t i)
 {
-	return (uintptr_t)s->cases[i].chan;
+	return s->cases[i].chan->number;
 }
 
-/* Let place[i].order sink in the heap of n whose root is the highest address. */
+/* Let place[i].order sink in the heap of n whose root is the highest number. */
 static void sink(struct select *s, uint32_t i, uint32_t n)
 {
 	uint32_t moved = s->place[i].order, c;
 
 	while ((c = 2 * i + 1) < n) {
 		if (c + 1 < n &&
-		    address(s, s->place[c].order) < address(s, s->place[c + 1].order))
+		    number(s, s->place[c].order) < number(s, s->place[c + 1].order))
 			c++;
-		if (address(s, s->place[c].order) <= address(s, moved))
+		if (number(s, s->place[c].order) <= number(s, moved))
 			break;
 		s->place[i].order = s->place[c].order;
 		i = c;
@@ -103,7 +104,7 @@ static void sink(struct select *s, uint32_t i, uint32_t n)
 }
 
 /* Heapsort: no memory, no stack, no bad case. */
-static void sort_by_address(struct select *s)
+static void sort_by_number(struct select *s)
 {
 	uint32_t n = s->channels;
 
@@ -180,7 +181,7 @@ static void prepare(struct select *s)
 		k++;
 	}
 	s->channels = k;
-	sort_by_address(s);
+	sort_by_number(s);
 }
 
 /* Under all guards: the case that has happened, -EAGAIN if none can. */
@@ -260,7 +261,7 @@ static int one_of(struct select *s, uint64_t deadline)
 	prepare(s);
 	lock_all(s);
 	r = look(s, &wake);
-	if (r == -EAGAIN && deadline && (deadline == UINT64_MAX || hd_clock() < deadline)) {
+	if (r == -EAGAIN && deadline && (deadline == UINT64_MAX || hd_time() < deadline)) {
 		enqueue(s);
 		unlock_all(s);
 		return wait_for_one(s, deadline);

@@ -55,6 +55,7 @@ int hd_sem_wait_until(struct hd_sem *sem, uint64_t deadline)
 	bool inside;
 	int err = 0;
 
+	hd_replay_visit();
 	if (!hd_sem_trywait(sem))
 		return 0;
 	inside = hd_enter();
@@ -104,6 +105,7 @@ int hd_sem_post(struct hd_sem *sem)
 	bool inside;
 	int err;
 
+	hd_replay_visit();
 	while ((err = post(sem)) == -EAGAIN) {
 		inside = hd_enter();
 		hd_guard_lock(&sem->guard);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/replay.h"
 #include "core/runtime.h"
 #include "core/sched.h"
 #include "core/template.h"
@@ -96,6 +97,8 @@ void hd_block_begin(void)
 		return;
 	m = hd_this_machine();
 	p = hd_machine_release(m);
+	if (hd_replay)
+		hd_replay_blocks(m);
 	hd_count(&hd_rt.count.handoffs);
 	hd_handoff(m, p);
 	hd_machine_set_state(m, HD_MS_BLOCKED);

@@ -54,6 +54,7 @@ int hd_wait_group_add(struct hd_wait_group *wg, int n)
 	bool ended = false, inside;
 	int err;
 
+	hd_replay_visit();
 	while (!ended && (err = count(wg, n))) {
 		if (err < 0)
 			return err;
@@ -96,6 +97,7 @@ int hd_wait_group_wait_until(struct hd_wait_group *wg, uint64_t deadline)
 	bool inside;
 	int err = 0;
 
+	hd_replay_visit();
 	/* acquire: pairs with the release of each count */
 	if (!atomic_load_explicit(hd_word(&wg->word), memory_order_acquire))
 		return 0;

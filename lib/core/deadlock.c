@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "core/poll.h"
+#include "core/replay.h"
 #include "core/runtime.h"
 #include "core/sched.h"
 
@@ -144,6 +145,11 @@ static void report_fiber(struct hd_fiber *f, void *arg)
 	dprintf(2, "\n");
 }
 
+void hd_report_fibers(void)
+{
+	hd_fiber_for_each(report_fiber, NULL);
+}
+
 static bool any_queued(void)
 {
 	if (hd_global_len())
@@ -211,7 +217,8 @@ static void look(bool foreign, uint64_t seen)
 		return;
 	dprintf(2, "heddle: deadlock: all %llu fibers wait, and nobody is left to wake them\n",
 		(unsigned long long)alive);
-	hd_fiber_for_each(report_fiber, NULL);
+	hd_report_fibers();
+	hd_replay_say();
 	_exit(2);
 }
 

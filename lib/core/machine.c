@@ -16,6 +16,7 @@
 #include "core/execlock.h"
 #include "core/machine.h"
 #include "core/overflow.h"
+#include "core/replay.h"
 #include "core/runtime.h"
 #include "core/sched.h"
 #include "core/template.h"
@@ -62,7 +63,7 @@ void hd_machine_acquire(struct hd_machine *m, struct hd_proc *p)
 	/* release: who finds m by it (the monitor, a world stop) sees its slot */
 	__atomic_store_n(&p->m, m, __ATOMIC_RELEASE);
 	/* release: a taker that finds NONE finds in_runtime set before, membarrier or not */
-	__atomic_store_n(&m->slot->retake, HD_RETAKE_NONE, __ATOMIC_RELEASE);
+	__atomic_store_n(&m->slot->retake, hd_fast.retake, __ATOMIC_RELEASE);
 	/* release: a taker that reads the number sees p->m */
 	__atomic_store_n(&m->slot->processor, p->id + 1, __ATOMIC_RELEASE);
 	__atomic_store_n(&m->status->proc, p->id + 1, __ATOMIC_RELAXED);
@@ -136,7 +137,7 @@ bool hd_enter_slow(void)
 
 	for (int i = 0; (r = __atomic_load_n(&m->slot->retake, __ATOMIC_ACQUIRE)) ==
 			HD_RETAKE_TAKING ||
-	     (r == HD_RETAKE_WANTED &&
+	     (r == HD_RETAKE_WANTED && !hd_replay &&
 	      !__atomic_compare_exchange_n(&m->slot->retake, &r, HD_RETAKE_NONE, false,
 					   __ATOMIC_RELAXED, __ATOMIC_RELAXED)); i++) {
 		if (i > 100)
@@ -146,7 +147,10 @@ bool hd_enter_slow(void)
 	if (r == HD_RETAKE_NONE)
 		return true;
 	if (r == HD_RETAKE_WANTED) {
-		hd_yield_slice();
+		if (hd_replay)
+			hd_replay_here_slow();
+		else
+			hd_yield_slice();
 		return true;
 	}
 	if (m->is_extra && !m->depth) {

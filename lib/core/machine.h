@@ -37,7 +37,8 @@
 #define HD_RETAKE_NONE		0u
 #define HD_RETAKE_TAKING	1u
 #define HD_RETAKE_LOST		2u
-#define HD_RETAKE_WANTED	3u	/* not to be had at that moment: yield at the next entry */
+#define HD_RETAKE_WANTED	3u	/* not to be had at that moment: yield at the next entry;
+					   with a seed, always (core/replay.h) */
 
 /* What is left to do for the fiber a machine has just switched away from. */
 enum hd_post {
@@ -69,6 +70,7 @@ struct hd_machine {
 	bool dirty;			/* its locked fiber ended: never to be used again */
 	bool quit;			/* end for good, as a pthread */
 	bool leave;			/* end, as a pthread: not needed for some time */
+	bool blocked;			/* core/replay.c: listed there, by blocked_next */
 	bool thread_made;		/* it has a pthread; changed with the exec lock held shared */
 	bool detached;			/* and nobody is to join that */
 
@@ -91,6 +93,7 @@ struct hd_machine {
 	struct hd_machine *all;		/* all machines, never unlinked while running; or extras */
 	struct hd_machine **all_at;	/* extra: what points to it there */
 
+	struct hd_machine *blocked_next;
 	uint32_t index;
 	char name[16];			/* of its thread: hd-m<index> */
 	pthread_t thread;

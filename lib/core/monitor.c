@@ -8,6 +8,7 @@
 #include "core/execlock.h"
 #include "core/monitor.h"
 #include "core/poll.h"
+#include "core/replay.h"
 #include "core/runtime.h"
 #include "core/sched.h"
 #include "core/template.h"
@@ -60,6 +61,8 @@ static bool share(struct hd_proc *p, struct hd_machine *m, uint64_t now)
 		return true;
 	}
 	if (now - mon.seen[p->id].since < SLICE)
+		return false;
+	if (hd_replay && !hd_replay_stuck(m, now - mon.seen[p->id].since))
 		return false;
 	p = hd_machine_retake(m);	/* it may hold another by now: then that one is the catch */
 	if (!p)

@@ -5,6 +5,7 @@
 
 #include "core/cancel.h"
 #include "core/poll.h"
+#include "core/replay.h"
 #include "core/runtime.h"
 #include "core/sched.h"
 #include "core/timer.h"
@@ -97,6 +98,7 @@ static int32_t sleep_until(struct hd_event *ev, uint64_t deadline)
 		s |= HD_EVENT_PARKED;
 	while (s != HD_EVENT_DONE) {
 		int r = hd_futex_wait(&ev->state, s, deadline == UINT64_MAX ? 0 :
+				      hd_replay ? hd_replay_real(deadline) :
 				      deadline ? deadline : 1);
 
 		if (r == -ETIMEDOUT && hd_event_claim(ev)) {
@@ -209,6 +211,13 @@ void hd_poll_removed(void)
 	/* it would sleep on to a deadline that is no more, and count as active */
 	if (!hd_poll_pending() && atomic_load(&io.poller))
 		kick();
+}
+
+void hd_poll_count(int n)
+{
+	atomic_fetch_add(&io.inflight, (uint32_t)n);
+	if (n > 0)
+		hd_poll_added(false);
 }
 
 void hd_poll_added(bool earlier)
@@ -337,6 +346,8 @@ bool hd_poll_now(void)
 {
 	bool any = false;
 
+	if (hd_replay)
+		return false;		/* the scheduler does, where that is decided */
 	if (hd_timer_next() != UINT64_MAX)
 		any = hd_timer_run(hd_clock());
 	if (io.uring && completed())
@@ -375,7 +386,9 @@ static void wait_ring(uint64_t until)
 /* As the poller: fibers that become ready are kept on m (hd_ready, collect). */
 static bool look(struct hd_machine *m)
 {
-	if (hd_timer_next() != UINT64_MAX)
+	if (hd_replay)
+		hd_replay_idle();
+	else if (hd_timer_next() != UINT64_MAX)
 		hd_timer_run(hd_clock());
 	if (io.uring)
 		collect(&m->ready);
@@ -410,7 +423,8 @@ struct hd_proc *hd_poll_wait(struct hd_machine *m)
 		if (io.uring)
 			wait_ring(until);
 		else
-			hd_note_sleep_until(&io.note, until == UINT64_MAX ? 0 : until);
+			hd_note_sleep_until(&io.note, hd_replay ? hd_clock() + 1000000 :
+					    until == UINT64_MAX ? 0 : until);
 		look(m);
 	}
 out:

@@ -20,6 +20,7 @@
 #include "core/cancel.h"
 #include "core/fiber.h"
 #include "core/machine.h"
+#include "core/replay.h"
 
 /*
  * One fiber, or a thread outside the runtime, waits for one thing to happen,
@@ -103,7 +104,10 @@ static inline bool hd_event_claim_word(_Atomic uint32_t *word)
 
 static inline bool hd_event_claim(struct hd_event *ev)
 {
-	return hd_event_claim_word(ev->word);
+	if (!hd_event_claim_word(ev->word))
+		return false;
+	hd_replay_here();
+	return true;
 }
 
 static inline struct hd_fiber *hd_event_finish(struct hd_event *ev, int32_t res)
@@ -156,6 +160,8 @@ void hd_poll_take_ready(struct hd_machine *m);
 
 /* A timer or an I/O was added: see that somebody will notice. */
 void hd_poll_added(bool earlier);
+/* As many more (or less) wait for I/O that the scheduler tries (core/replay.c). */
+void hd_poll_count(int n);
 /* A timer was removed: the poller may have nothing left to wait for. */
 void hd_poll_removed(void);
 

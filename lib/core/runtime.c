@@ -13,6 +13,7 @@
 #include "core/monitor.h"
 #include "core/overflow.h"
 #include "core/poll.h"
+#include "core/replay.h"
 #include "core/runtime.h"
 #include "core/sched.h"
 #include "core/stack.h"
@@ -33,6 +34,7 @@ static struct hd_lock starting;		/* one hd_run at a time gets past the check */
 void hd_bug(const char *what)
 {
 	dprintf(2, "heddle: bug: %s\n", what);
+	hd_replay_say();
 	abort();
 }
 
@@ -96,6 +98,12 @@ static int take_options(const struct hd_options *opt)
 		o.stack_size = DEFAULT_STACK;
 	if (!o.max_machines)
 		o.max_machines = DEFAULT_MACHINES;
+	hd_replay_init(o.seed);
+	if (hd_replay) {
+		o.procs = 1;
+		o.flags |= HD_OPT_NO_URING;
+		atomic_store(&hd_rt.detour, HD_DETOUR_REPLAY);
+	}
 	hd_rt.opt = o;
 	return 0;
 }
@@ -117,6 +125,8 @@ static int make_procs(uint32_t n)
 		if (i)
 			hd_idle_put(&hd_rt.procs[i]);
 	}
+	if (hd_replay)
+		hd_replay_start(&hd_rt.procs[0]);
 	return 0;
 }
 
@@ -210,6 +220,7 @@ static void end_runtime(void)
 	free_machines();
 	hd_poll_exit();
 	hd_overflow_exit();
+	hd_replay_stop();
 	hd_fiber_release_all();
 	hd_stack_release_all();
 	free(hd_rt.procs);
@@ -338,6 +349,7 @@ static void forked(void)
 	hd_fiber_forget();
 	hd_poll_forget();
 	hd_world_forget();
+	hd_replay_forget();
 	hd_extra_forget();
 	hd_machine_forget();
 	hd_quiescent_forget();

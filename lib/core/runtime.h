@@ -34,6 +34,7 @@ struct hd_runtime {
 	_Atomic uint32_t nidle;		/* idle processors */
 	_Atomic uint64_t idle[HD_MAX_PROCS / 64];
 	_Atomic bool stop;		/* a world stop is wanted: give up your P */
+	_Atomic uint32_t detour;	/* not 0: fibers leave their successors to the scheduler */
 	_Atomic uint32_t starved;	/* bool; a machine could not be made: the monitor tries again */
 
 	struct hd_lock lock;		/* global queue, machine lists */
@@ -62,6 +63,9 @@ struct hd_runtime {
 	struct hd_status *status;
 	struct heddle_page *page;
 };
+
+#define HD_DETOUR_STOP		1u	/* a world stop */
+#define HD_DETOUR_REPLAY	2u	/* core/replay.h */
 
 extern struct hd_runtime hd_rt;
 /*

@@ -21,6 +21,7 @@
 
 #include "core/local.h"
 #include "core/poll.h"
+#include "core/replay.h"
 #include "core/runtime.h"
 #include "core/sched.h"
 #include "core/stack.h"
@@ -98,6 +99,7 @@ static inline __attribute__((always_inline)) void finish_switch(void)
 		atomic_store_explicit(&f->state, HD_FIBER_RUNNABLE, relaxed);
 		hd_global_push(f);
 		atomic_thread_fence(memory_order_seq_cst);
+		hd_replay_back(m);
 		hd_wake_proc();
 		break;
 	case HD_POST_EXIT:
@@ -159,12 +161,12 @@ static inline __attribute__((always_inline)) void switch_away(struct hd_machine 
 
 /*
  * The successor a leaving fiber may switch to by itself.  None while the world
- * is to be stopped, and now and then none, so that the scheduler looks at I/O
- * and timers however busy the queue is.
+ * is to be stopped, or if a seed decides, and now and then none, so that the
+ * scheduler looks at I/O and timers however busy the queue is.
  */
 static inline struct hd_fiber *pick(struct hd_proc *p)
 {
-	if (stopping())
+	if (__builtin_expect(atomic_load_explicit(&hd_rt.detour, relaxed), 0))
 		return NULL;
 	if (atomic_load_explicit(&p->tick, relaxed) % HD_GLOBAL_TICK == 0 && hd_poll_pending()) {
 		atomic_fetch_add_explicit(&p->tick, 1, relaxed);
@@ -174,6 +176,15 @@ static inline struct hd_fiber *pick(struct hd_proc *p)
 }
 
 /* ---- parking ------------------------------------------------------------ */
+
+/* Until somebody gives the locked fiber's machine a processor. */
+static void sleep_locked(struct hd_machine *m)
+{
+	hd_note_sleep(&m->note);
+	if (__builtin_expect(hd_replay, 0))
+		hd_replay_settle();
+	hd_machine_acquire(m, m->next_p);
+}
 
 /*
  * A locked fiber waits with its thread, on its own stack: the machine gives
@@ -191,8 +202,7 @@ static void park_locked(struct hd_machine *m, bool (*commit)(void *arg), void *a
 	}
 	hd_handoff(m, p);
 	hd_active_dec();
-	hd_note_sleep(&m->note);
-	hd_machine_acquire(m, m->next_p);
+	sleep_locked(m);
 }
 
 void hd_park(bool (*commit)(void *arg), void *arg, enum hd_why why, const void *what)
@@ -265,6 +275,10 @@ void hd_yield_inside(void)
 	struct hd_fiber *f = m->cur, *next;
 
 	next = pick(m->p);
+	if (!next && hd_replay) {
+		hd_replay_yield();
+		return;
+	}
 	if (!next && !stopping() && !hd_poll_pending() && !hd_global_len())
 		return;
 	if (hd_fiber_locked(f)) {
@@ -280,8 +294,7 @@ void hd_yield_inside(void)
 		hd_machine_set_state(m, HD_MS_LOCKED_WAIT);
 		hd_handoff(m, p);
 		hd_active_dec();
-		hd_note_sleep(&m->note);
-		hd_machine_acquire(m, m->next_p);
+		sleep_locked(m);
 		atomic_store_explicit(&f->state, HD_FIBER_RUNNING, relaxed);
 		return;
 	}
@@ -304,8 +317,7 @@ void hd_yield_slice(void)
 		hd_global_push(f);
 		hd_handoff(m, p);
 		hd_active_dec();
-		hd_note_sleep(&m->note);
-		hd_machine_acquire(m, m->next_p);
+		sleep_locked(m);
 		atomic_store_explicit(&f->state, HD_FIBER_RUNNING, relaxed);
 		return;
 	}
@@ -331,7 +343,8 @@ void hd_wait_for_proc(struct hd_machine *m)
 	struct hd_proc *p = NULL;
 	struct hd_fiber *f = m->cur;
 
-	if (!stopping()) {
+	/* with a seed whoever comes is in the queue before anybody goes on */
+	if (!atomic_load_explicit(&hd_rt.detour, relaxed)) {
 		if (m->last_p && hd_idle_take(m->last_p))
 			p = m->last_p;
 		else
@@ -346,10 +359,10 @@ void hd_wait_for_proc(struct hd_machine *m)
 		hd_machine_set_state(m, HD_MS_LOCKED_WAIT);
 		hd_global_push(f);
 		atomic_thread_fence(memory_order_seq_cst);	/* pairs with hd_idle_put */
+		hd_replay_back(m);
 		hd_wake_proc();
 		hd_active_dec();
-		hd_note_sleep(&m->note);
-		hd_machine_acquire(m, m->next_p);
+		sleep_locked(m);
 		atomic_store_explicit(&f->state, HD_FIBER_RUNNING, relaxed);
 		return;
 	}
@@ -530,28 +543,51 @@ static void rest(struct hd_proc *p)
 		hd_wake_proc();
 }
 
+/* p's next fiber is known: a machine for it. */
+static void send_to(struct hd_proc *p, struct hd_fiber *f)
+{
+	if (hd_fiber_locked(f)) {
+		hd_machine_give(hd_fiber_locked(f), p);
+		return;
+	}
+	if (__builtin_expect(hd_replay, 0))
+		hd_replay_chosen(p, f);
+	else
+		hd_proc_push_next(p, f);
+	hd_machine_start(p, false);
+}
+
+static __attribute__((noinline)) void handoff_detour(struct hd_proc *p)
+{
+	struct hd_fiber *f;
+
+	if (stopping()) {
+		hd_idle_put(p);
+		return;
+	}
+	f = hd_replay ? hd_replay_pop(p) : NULL;
+	if (f)
+		send_to(p, f);
+	else
+		rest(p);
+}
+
 void hd_handoff(struct hd_machine *m, struct hd_proc *p)
 {
 	struct hd_fiber *f;
 
 	(void)m;
-	if (stopping()) {
-		hd_idle_put(p);
+	if (__builtin_expect(atomic_load_explicit(&hd_rt.detour, relaxed), 0)) {
+		handoff_detour(p);
 		return;
 	}
 	f = hd_proc_pop(p);
 	if (!f)
 		f = hd_global_pop(p);
-	if (!f) {
+	if (f)
+		send_to(p, f);
+	else
 		rest(p);
-		return;
-	}
-	if (hd_fiber_locked(f)) {
-		hd_machine_give(hd_fiber_locked(f), p);
-		return;
-	}
-	hd_proc_push_next(p, f);
-	hd_machine_start(p, false);
 }
 
 static struct hd_fiber *steal(struct hd_machine *m)
@@ -672,7 +708,7 @@ static struct hd_fiber *find_work(struct hd_machine *m)
 		}
 		if (hd_poll_pending())
 			hd_poll_now();
-		f = hd_proc_pop(m->p);
+		f = __builtin_expect(hd_replay, 0) ? hd_replay_pop(m->p) : hd_proc_pop(m->p);
 		if (!f)
 			f = hd_global_pop(m->p);
 		if (!f)

@@ -4,7 +4,7 @@
  * The scheduler: putting fibers on machines, parking them, making them ready.
  *
  * Lock order, outermost first: exec lock; quiet_lock (deadlock.c); timer lock;
- * wait-queue guards (several only by a select, by address, and by groups, from the
+ * wait-queue guards (several only by a select, by number, and by groups, from the
  * outermost inwards); the ring's sq_lock and cq_lock; template's and extra machines'
  * lists; sched.lock; a P's fresh.lock; slab and stack pool locks; retake_lock.
  * hd_ready may come to a clone and so to the exec lock: it is
@@ -103,6 +103,8 @@ void hd_active_dec_foreign(void);
 void hd_quiescent_again(void);
 /* No thread looks whether all is over when this returns, nor will any. */
 void hd_quiescent_drain(void);
+/* To stderr: every fiber, with what it waits for. */
+void hd_report_fibers(void);
 /* In a forked child. */
 void hd_quiescent_forget(void);
 /*

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/replay.h"
 #include "core/sched.h"
 #include "core/timer.h"
 #include "ground/futex.h"
@@ -70,7 +71,7 @@ static int add(struct hd_timer *t, uint64_t deadline)
 {
 	bool earlier;
 
-	t->deadline = deadline;
+	t->deadline = __builtin_expect(hd_replay, 0) ? hd_replay_deadline(deadline) : deadline;
 	hd_lock(&timers.lock);
 	if (timers.n == timers.room) {
 		uint32_t room = timers.room ? 2 * timers.room : 64;

@@ -12,6 +12,7 @@
 #define HEDDLE_CORE_WAITQ_H
 
 #include "core/poll.h"
+#include "core/replay.h"
 #include "ground/futex.h"
 #include "heddle/sync.h"
 
@@ -25,14 +26,29 @@ struct hd_waiter {
 };
 
 /* The guard: a word in a public struct, which zeroes initialise. */
+void hd_guard_lock_slow(uint32_t *guard);
+void hd_guard_unlock_slow(uint32_t *guard, uint32_t was);
+
+/* hd_lock and hd_unlock, but for what they compare with. */
 static inline void hd_guard_lock(uint32_t *guard)
 {
-	hd_lock((struct hd_lock *)guard);
+	uint32_t free = hd_fast.zero;
+
+	/* acquire: pairs with the release in hd_guard_unlock */
+	if (__builtin_expect(!atomic_compare_exchange_strong_explicit(
+			(_Atomic uint32_t *)guard, &free, 1, memory_order_acquire,
+			memory_order_relaxed), 0))
+		hd_guard_lock_slow(guard);
 }
 
 static inline void hd_guard_unlock(uint32_t *guard)
 {
-	hd_unlock((struct hd_lock *)guard);
+	/* release: pairs with the acquire in hd_guard_lock */
+	uint32_t was = atomic_exchange_explicit((_Atomic uint32_t *)guard, 0,
+						memory_order_release);
+
+	if (__builtin_expect(was >= hd_fast.two, 0))
+		hd_guard_unlock_slow(guard, was);
 }
 
 /* For a fiber inside, or a thread outside the runtime.  To be queued at once. */

@@ -44,6 +44,7 @@ void hd_world_stop(void)
 	begin = hd_clock();
 	/* seq_cst: machines look at stop before they take or run anything */
 	atomic_store(&hd_rt.stop, true);
+	atomic_fetch_or(&hd_rt.detour, HD_DETOUR_STOP);
 	for (unsigned int spins = 0; left; spins++) {
 		for (uint32_t i = 0; i < hd_rt.nprocs; i++) {
 			struct hd_proc *p = &hd_rt.procs[i];
@@ -85,6 +86,7 @@ void hd_world_start(void)
 {
 	struct hd_proc *self = hd_this_machine()->p;
 
+	atomic_fetch_and(&hd_rt.detour, ~HD_DETOUR_STOP);
 	atomic_store(&hd_rt.stop, false);
 	for (uint32_t i = 0; i < hd_rt.nprocs; i++) {
 		struct hd_proc *p = &hd_rt.procs[i];

@@ -24,6 +24,7 @@
 #include <heddle/local.h>
 #include <heddle/posix_spawn.h>
 #include <heddle/process.h>
+#include <heddle/replay.h>
 #include <heddle/runtime.h>
 #include <heddle/select.h>
 #include <heddle/spawn.h>

@@ -32,6 +32,7 @@ struct hd_options {
 	size_t stack_size;	/* usable bytes of a fiber's stack, rounded up; 0: 56 KiB.
 				   The main fiber has 1 MiB. */
 	unsigned int max_machines; /* most OS threads; 0: 10,000 */
+	uint64_t seed;		/* decide all by it (heddle/replay.h); HEDDLE_SEED goes before; 0: none */
 };
 
 /*
