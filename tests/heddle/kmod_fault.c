@@ -385,18 +385,117 @@ TEST_F_TIMEOUT(fault, spawn_and_read, 600)
 	EXPECT_LE(10, self->errors);
 }
 
+/* ---- a child that runs in user space ---- */
+
+#define GUEST_STACK	65536
+
+static char *guest_stack;
+
+/* In our memory: libc would store errno, which is ours. */
+static long guest_call(long nr, long a, long b, long c)
+{
+	long ret;
+
+	__asm__ volatile("syscall" : "=a"(ret) : "0"(nr), "D"(a), "S"(b), "d"(c)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+
+static void guest_main(void *arg)
+{
+	(void)arg;
+	guest_call(SYS_execve, (long)tiny, (long)spawn_argv, 0);
+	for (;;)
+		guest_call(SYS_exit_group, 9, 0, 0);
+}
+
+static struct heddle_spawn guest_request(int fd, uint64_t flags)
+{
+	return (struct heddle_spawn){
+		.flags = flags | HEDDLE_SPAWN_USER | HEDDLE_SPAWN_CLOSE_FDS | HEDDLE_SPAWN_PIDFD,
+		.entry = (uintptr_t)guest_main,
+		/* as at a function's entry */
+		.stack = (uintptr_t)(guest_stack + GUEST_STACK - 8),
+		.cut = (uint32_t)fd + 1,
+	};
+}
+
+/*
+ * Its end by our only wait: it may have become a program or not, and nobody but us knows
+ * of it where the answer was what failed.
+ */
+static int guest_end(const struct heddle_spawn *s, int err)
+{
+	int status = 0;
+	pid_t pid;
+
+	do
+		pid = waitpid(-1, &status, __WALL);
+	while (pid < 0 && errno == EINTR);
+	if (s->pidfd > 2)
+		close(s->pidfd);
+	/* it has run, or there was none: it never ends in our memory by what failed for us */
+	return !err && status ? ENOMEM : err;
+}
+
+static int call_guest(FIXTURE_DATA(fault) *self)
+{
+	struct heddle_spawn s = guest_request(self->fd, HEDDLE_SPAWN_SYNC);
+	int err = ioctl(self->fd, HEDDLE_IOC_SPAWN, &s) ? errno : 0;
+
+	self->step = s.step;
+	return guest_end(&s, err ?: s.error);
+}
+
+static int call_guest_async(FIXTURE_DATA(fault) *self)
+{
+	struct heddle_spawn s = guest_request(self->fd, 0);
+	struct heddle_spawn_result r = { 0 };
+	int err = ioctl(self->fd, HEDDLE_IOC_SPAWN, &s) ? errno : 0;
+
+	if (!err)
+		while (read(self->fd, &r, sizeof(r)) != sizeof(r))
+			if (errno != EFAULT && errno != EINTR)
+				return errno;
+	return guest_end(&s, err ?: r.error);
+}
+
+static bool guest_prepare(int fd)
+{
+	struct heddle_info info = { 0 };
+
+	guest_stack = mmap(NULL, GUEST_STACK, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	return guest_stack != MAP_FAILED && !ioctl(fd, HEDDLE_IOC_INFO, &info) &&
+	       info.features & HEDDLE_FEAT_SPAWN_USER && tiny_make();
+}
+
+TEST_F_TIMEOUT(fault, guest, 600)
+{
+	ASSERT_TRUE(guest_prepare(self->fd));
+	sweep(_metadata, self, call_guest);
+	EXPECT_LE(5, self->errors);
+}
+
+TEST_F_TIMEOUT(fault, guest_and_read, 600)
+{
+	ASSERT_TRUE(guest_prepare(self->fd));
+	sweep(_metadata, self, call_guest_async);
+	EXPECT_LE(5, self->errors);
+}
+
 /*
  * A new process has no nth of its own: what fails in SPAWN's child is picked by
  * chance, for it and for us.
  */
-TEST_F_TIMEOUT(fault, spawned_child, 600)
+static void by_chance(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self,
+		      int (*call)(FIXTURE_DATA(fault) *self))
 {
 	int fd = open("/proc/self/make-it-fail", O_WRONLY | O_CLOEXEC);
 	int i, err, told = 0, n = kmod_scaled(400), files = count_fds();
 
 	if (fd < 0 || access("/sys/kernel/debug/failslab/probability", W_OK))
 		SKIP(return, "this kernel cannot make allocations fail by chance");
-	ASSERT_TRUE(tiny_make());
 	tell_kernel("failslab/task-filter", "Y");
 	tell_kernel("failslab/times", "-1");
 	/*
@@ -407,11 +506,12 @@ TEST_F_TIMEOUT(fault, spawned_child, 600)
 	tell_kernel("failslab/probability", "7");
 	for (i = 0; i < n; i++) {
 		ASSERT_EQ(1, pwrite(fd, "1", 1, 0));
-		err = call_spawn(self);
+		err = call(self);
 		ASSERT_EQ(1, pwrite(fd, "0", 1, 0));
 		told += !!err;
 		/* exec has other words for it: E2BIG, ENOEXEC, EINVAL ... */
-		EXPECT_TRUE(!err || is_failure(err) || self->step == HEDDLE_STEP_EXEC) {
+		EXPECT_TRUE(!err || is_failure(err) || self->step == HEDDLE_STEP_EXEC ||
+			    self->step == HEDDLE_STEP_KILLED) {
 			TH_LOG("step %u: %s", self->step, strerror(err));
 		}
 	}
@@ -419,8 +519,21 @@ TEST_F_TIMEOUT(fault, spawned_child, 600)
 	TH_LOG("%d of %d spawns failed", told, n);
 	EXPECT_LT(0, told);
 	EXPECT_EQ(files, count_fds());
-	EXPECT_EQ(0, call_spawn(self));
+	EXPECT_EQ(0, call(self));
 	close(fd);
+}
+
+TEST_F_TIMEOUT(fault, spawned_child, 600)
+{
+	ASSERT_TRUE(tiny_make());
+	by_chance(_metadata, self, call_spawn);
+}
+
+/* What fails in its exec comes as a status; by its rules it has none of our steps. */
+TEST_F_TIMEOUT(fault, guest_child, 600)
+{
+	ASSERT_TRUE(guest_prepare(self->fd));
+	by_chance(_metadata, self, call_guest);
 }
 
 TEST_HARNESS_MAIN
