@@ -56,7 +56,7 @@ static int hd_strings_add(struct hd_strings *st, const char __user *from)
 	int err;
 
 	if (st->count == st->max) {
-		size_t max = st->max ? st->max * 2 : 128;
+		size_t max = st->max ? st->max * 4 : 32;
 
 		err = hd_grow((void **)&st->start, st->count * sizeof(*st->start),
 			      max * sizeof(*st->start));
@@ -74,10 +74,11 @@ static int hd_strings_add(struct hd_strings *st, const char __user *from)
 		/* No terminator in the room there was. */
 		if (st->size >= st->limit || room > MAX_ARG_STRLEN)
 			return -E2BIG;
-		err = hd_grow((void **)&st->buf, st->used, st->size ? st->size * 2 : 8192);
+		/* small at first: the kernel zeroes what it allocates */
+		err = hd_grow((void **)&st->buf, st->used, st->size ? st->size * 4 : 512);
 		if (err)
 			return err;
-		st->size = st->size ? st->size * 2 : 8192;
+		st->size = st->size ? st->size * 4 : 512;
 	}
 	st->start[st->count++] = st->used;
 	st->used += len + 1;
