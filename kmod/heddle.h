@@ -52,7 +52,7 @@
  * One per open file.  Belongs to the mm and the thread group that opened it.
  *
  * Locks: ctx->lock is the only lock of ours, a leaf: under it we touch the
- * lists below and wake wait queues, nothing else.
+ * lists below, wake wait queues and kill children, nothing else.
  */
 struct hd_ctx {
 	refcount_t refs;		/* the file; each spawned child until it reported */
@@ -64,7 +64,9 @@ struct hd_ctx {
 	struct list_head requests;	/* hd_request.node, unclaimed; lock */
 	struct list_head left;		/* hd_request.node, claimed, by whom a signal took away; lock */
 	struct list_head results;	/* hd_spawn.node, to be read; lock */
-	struct list_head guests;	/* hd_spawn.node, children in our user's memory; lock */
+	struct list_head children;	/* hd_spawn.node, on their way to an exec, in the kernel; lock */
+	struct list_head guests;	/* the same, in our user's memory; lock */
+	bool orphaned;			/* lock: our user has ended, and so do the children */
 	bool closed;			/* lock: by release(); no guest is told of any more */
 	unsigned int parked;		/* lock */
 	unsigned int arrivals;		/* lock: of templates, ever */
@@ -125,6 +127,7 @@ ssize_t hd_spawn_read(struct hd_ctx *ctx, char __user *buf, size_t len, bool non
 void hd_results_free(struct hd_ctx *ctx);
 void hd_spawn_left(struct hd_ctx *ctx);	/* spawn_user.c */
 void hd_guests_free(struct hd_ctx *ctx);
+void hd_spawn_orphan(struct hd_ctx *ctx);	/* our user's process ends */
 void hd_spawn_drain(void);	/* spawn_child.c */
 
 /* state.c */

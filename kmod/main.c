@@ -37,6 +37,7 @@ static int hd_open(struct inode *inode, struct file *file)
 	INIT_LIST_HEAD(&ctx->requests);
 	INIT_LIST_HEAD(&ctx->left);
 	INIT_LIST_HEAD(&ctx->results);
+	INIT_LIST_HEAD(&ctx->children);
 	INIT_LIST_HEAD(&ctx->guests);
 	init_waitqueue_head(&ctx->result_wait);
 	init_waitqueue_head(&ctx->exec_wait);
@@ -68,13 +69,34 @@ static int hd_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* Some table of files has one less of it: a spawned child's, perhaps, by its exec or end. */
+/*
+ * All its threads are past that count before the last of them lets go of their table of
+ * files, which is when hd_flush() asks.
+ */
+static bool hd_user_has_ended(const struct hd_ctx *ctx)
+{
+	struct task_struct *task;
+	bool ended;
+
+	rcu_read_lock();
+	task = pid_task(ctx->tgid, PIDTYPE_TGID);
+	ended = !task || !atomic_read(&task->signal->live);
+	rcu_read_unlock();
+	return ended;
+}
+
+/*
+ * Some table of files has one less of it: a spawned child's, perhaps, by its exec or end;
+ * or our user's, as the process ends.
+ */
 static int hd_flush(struct file *file, fl_owner_t id)
 {
 	struct hd_ctx *ctx = file->private_data;
 
 	if (task_tgid(current) != ctx->tgid)
 		hd_spawn_left(ctx);
+	if (hd_user_has_ended(ctx))
+		hd_spawn_orphan(ctx);
 	return 0;
 }
 

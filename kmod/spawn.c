@@ -67,7 +67,7 @@ void hd_spawn_put(struct hd_spawn *s)
 	if (!refcount_dec_and_test(&s->refs))
 		return;
 	hd_spawn_strip(s);
-	put_pid(s->guest);
+	put_pid(s->child);
 	kfree(s);
 }
 

@@ -32,7 +32,7 @@ struct hd_action {
 struct hd_spawn {
 	refcount_t refs;		/* caller and child */
 	struct hd_ctx *ctx;		/* the child holds it */
-	struct list_head node;		/* hd_ctx.guests; .results, once done and asynchronous */
+	struct list_head node;		/* hd_ctx.children or .guests; .results, once asynchronous */
 	wait_queue_head_t wait;		/* a synchronous caller */
 	bool done;			/* release store after result */
 	struct heddle_spawn_result result;
@@ -47,9 +47,10 @@ struct hd_spawn {
 	struct hd_held *held;
 	int nr_held;
 
+	struct pid *child;		/* a reference of its own, from when it runs */
+
 	/* With USER. */
 	int __user *pidfd;
-	struct pid *guest;		/* the child, a reference of its own */
 	struct completion vfork;	/* nobody waits for it */
 };
 
@@ -67,6 +68,8 @@ struct hd_held *hd_find_held(struct hd_spawn *s, int fd);
 
 /* spawn_child.c */
 pid_t hd_spawn_clone(struct hd_ctx *ctx, struct hd_spawn *s, int __user *pidfd);
+/* The child, still in our text, is known to ctx; false: that is closed.  Then @s may go. */
+bool hd_child_enter(struct hd_spawn *s, struct list_head *list);
 /* The child's last words; it keeps nothing of @s.  @err: 0 or negative. */
 void hd_child_report(struct hd_spawn *s, int err);
 void hd_child_done(void);		/* it will soon have left our text */

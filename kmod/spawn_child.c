@@ -231,12 +231,46 @@ static int hd_child_exec(struct hd_spawn *s)
 	return static_call(hd_kernel_execve)(s->path, s->argv, s->envp);
 }
 
+/*
+ * A child whose parent dies before its exec would be nobody's: perhaps for ever, if it
+ * waits for a FIFO or a server.  It ends with the parent, whichever of the two is first
+ * to take the lock.
+ */
+bool hd_child_enter(struct hd_spawn *s, struct list_head *list)
+{
+	struct hd_ctx *ctx = s->ctx;
+	bool open;
+
+	s->child = get_pid(task_tgid(current));
+	spin_lock(&ctx->lock);
+	open = !ctx->closed;
+	if (ctx->orphaned)
+		send_sig(SIGKILL, current, 1);
+	if (open)
+		list_add_tail(&s->node, list);
+	spin_unlock(&ctx->lock);
+	return open;
+}
+
+void hd_spawn_orphan(struct hd_ctx *ctx)
+{
+	struct hd_spawn *s;
+
+	spin_lock(&ctx->lock);
+	ctx->orphaned = true;
+	list_for_each_entry(s, &ctx->children, node)
+		kill_pid(s->child, SIGKILL, 1);
+	list_for_each_entry(s, &ctx->guests, node)
+		kill_pid(s->child, SIGKILL, 1);
+	spin_unlock(&ctx->lock);
+}
+
 void hd_child_report(struct hd_spawn *s, int err)
 {
 	struct hd_ctx *ctx = s->ctx;
 
 	hd_spawn_strip(s);
-	s->result.pid = pid_nr_ns(s->guest ?: task_tgid(current), ns_of_pid(ctx->tgid));
+	s->result.pid = pid_nr_ns(s->child ?: task_tgid(current), ns_of_pid(ctx->tgid));
 	s->result.error = -err;
 	if (!err) {
 		s->result.step = HEDDLE_STEP_NONE;
@@ -244,6 +278,9 @@ void hd_child_report(struct hd_spawn *s, int err)
 	} else if (fatal_signal_pending(current)) {
 		s->result.step = HEDDLE_STEP_KILLED;
 	}
+	spin_lock(&ctx->lock);
+	list_del_init(&s->node);
+	spin_unlock(&ctx->lock);
 	if (s->req.flags & HEDDLE_SPAWN_SYNC) {
 		smp_store_release(&s->done, true);
 		wake_up(&s->wait);
@@ -267,9 +304,13 @@ void hd_child_done(void)
 
 static int hd_child(void *arg)
 {
-	int err = hd_child_exec(arg);
+	struct hd_spawn *s = arg;
+	int err;
 
-	hd_child_report(arg, err);
+	/* Closed or not: it holds the context, and is done when it says so. */
+	hd_child_enter(s, &s->ctx->children);
+	err = hd_child_exec(s);
+	hd_child_report(s, err);
 	hd_child_done();
 	if (err)	/* a pending SIGKILL's status wins */
 		static_call(hd_do_group_exit)(127 << 8);

@@ -92,7 +92,7 @@ static int hd_user_files(struct hd_spawn *s)
 /* Before @s goes.  Who plays by the rules is past that; its threads may be elsewhere. */
 static void hd_guest_forget(struct hd_spawn *s)
 {
-	struct task_struct *task = get_pid_task(s->guest, PIDTYPE_TGID);
+	struct task_struct *task = get_pid_task(s->child, PIDTYPE_TGID);
 
 	if (!task)
 		return;
@@ -110,18 +110,11 @@ static void hd_guest_forget(struct hd_spawn *s)
 static void hd_guest_add(struct hd_spawn *s)
 {
 	struct hd_ctx *ctx = s->ctx;
-	bool closed;
 
 	/* What the kernel allows who has borrowed memory: an oom_score_adj of its own. */
 	init_completion(&s->vfork);
 	current->vfork_done = &s->vfork;
-	s->guest = get_pid(task_tgid(current));
-	spin_lock(&ctx->lock);
-	closed = ctx->closed;
-	if (!closed)
-		list_add_tail(&s->node, &ctx->guests);
-	spin_unlock(&ctx->lock);
-	if (!closed)
+	if (hd_child_enter(s, &ctx->guests))
 		return;		/* @s may be gone already */
 	hd_guest_forget(s);
 	s->result.step = HEDDLE_STEP_KILLED;
@@ -165,7 +158,7 @@ void hd_spawn_left(struct hd_ctx *ctx)
 		return;
 	spin_lock(&ctx->lock);
 	list_for_each_entry(s, &ctx->guests, node) {
-		if (s->guest == task_tgid(current)) {
+		if (s->child == task_tgid(current)) {
 			list_del_init(&s->node);
 			found = s;
 			break;

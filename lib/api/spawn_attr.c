@@ -65,10 +65,34 @@ CHILD static void cgroup(struct hd_child *c)
 			       HD_STEP_CGROUP);
 }
 
+/*
+ * Our parent's thread sleeps for us.  If it is killed meanwhile we are nobody's, perhaps for
+ * ever (waiting for a FIFO or a server): so until the exec we die with it.  Not where the
+ * thread may end before (a guest's: the module sees to that), or is not ours (a copy's).
+ */
+CHILD static bool bound_to_parent(const struct hd_child *c)
+{
+	return c->device < 0 && c->report < 0;
+}
+
+CHILD static void bind_to_parent(struct hd_child *c)
+{
+	long parent;
+
+	if (!bound_to_parent(c))
+		return;
+	PRCTL(PR_SET_PDEATHSIG, SIGKILL, 0);
+	/* It may have been killed before.  0: it is in another pid namespace. */
+	parent = CALL(getppid, 0, 0, 0, 0);
+	while (parent && parent != c->ppid)
+		CALL(exit_group, 127, 0, 0, 0);
+}
+
 CHILD void hd_child_session(struct hd_child *c)
 {
 	const struct hd_spawn_req *req = c->req;
 
+	bind_to_parent(c);
 	if (req->flags & HD_SPAWN_SETSID)
 		hd_child_check(c, CALL(setsid, 0, 0, 0, 0), HD_STEP_SETSID);
 	if (req->flags & HD_SPAWN_PGROUP)
@@ -364,6 +388,8 @@ CHILD void hd_child_rights(struct hd_child *c)
 	/* A change of credentials takes it back. */
 	if (req->flags & HD_SPAWN_PDEATHSIG)
 		die_with_parent(c);
+	else if (bound_to_parent(c))
+		PRCTL(PR_SET_PDEATHSIG, 0, 0);
 	if (req->flags & HD_SPAWN_SUSPENDED)
 		arm_stop(c);
 	filter(c);

@@ -823,16 +823,17 @@ static void wait_for_its_child(pid_t pid)
 	}
 }
 
-/* The caller of a synchronous spawn can be killed; the child is on its own. */
+/* The caller of a synchronous spawn can be killed; the child, no program yet, ends as well. */
 TEST_F(spawn, sync_caller_is_killable)
 {
-	char fifo[] = "/tmp/kmod_fifo.XXXXXX";
-	int status;
+	char fifo[] = "/tmp/kmod_fifo.XXXXXX", c;
+	int status, held[2];
 	pid_t pid;
 
 	KMOD_NEED(HEDDLE_FEAT_SPAWN_FILES);
 	ASSERT_LT(0, temp_name(fifo));
 	ASSERT_EQ(0, mkfifo(fifo, 0600));
+	ASSERT_EQ(0, pipe2(held, O_CLOEXEC));
 	pid = fork();
 	if (!pid) {
 		self->fd = kmod_open();
@@ -840,13 +841,15 @@ TEST_F(spawn, sync_caller_is_killable)
 		spawnv(self, true_argv);
 		_exit(1);
 	}
+	close(held[1]);
 	wait_for_its_child(pid);
 	kmod_sleep_ms(100);
 	kill(pid, SIGKILL);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_TRUE(WIFSIGNALED(status));
-	/* Lets the orphan go. */
-	close(open(fifo, O_WRONLY));
+	/* Nobody has the other end any more. */
+	EXPECT_EQ(0, read(held[0], &c, 1));
+	close(held[0]);
 	unlink(fifo);
 }
 

@@ -619,4 +619,95 @@ TEST_F(spawn, hanging_file_system)
 	spawn_run(_metadata, variant, hanging_body);
 }
 
+/* ---- a parent that dies ---- */
+
+/* Starts a program that cannot be: its child waits for somebody to write to a FIFO. */
+static int doomed_main(void *arg)
+{
+	job_run(arg);
+	_exit(3);
+}
+
+static void doomed(struct job *j, bool runtime, bool module)
+{
+	struct hd_options opt = { .size = sizeof(opt) };
+
+	opt.flags = module ? 0 : HD_OPT_NO_MODULE;
+	if (runtime)
+		hd_run(doomed_main, j, &opt);
+	else
+		doomed_main(j);
+	_exit(4);
+}
+
+/* Process pid, or a thread of its, has a child. */
+static bool has_child(pid_t pid)
+{
+	char path[300];
+	struct dirent *e;
+	DIR *d;
+	int child = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	d = opendir(path);
+	while (d && !child && (e = readdir(d))) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/children", pid, e->d_name);
+		f = fopen(path, "re");
+		if (f && fscanf(f, "%d", &child) != 1)
+			child = 0;
+		if (f)
+			fclose(f);
+	}
+	if (d)
+		closedir(d);
+	return child;
+}
+
+/*
+ * Killed a moment after there is a child, wherever that has got to: the other end of a
+ * pipe, which it has a copy of until it is a program, is closed by all.
+ */
+TEST_F(spawn, killed_parent)
+{
+	char fifo[64], c;
+	int held[2], status;
+
+	if (emulated())
+		SKIP(return, "an emulator's children are not its parent's thread's");
+	snprintf(fifo, sizeof(fifo), "/tmp/spawn_safe.%d", (int)getpid());
+	ASSERT_EQ(0, mkfifo(fifo, 0600));
+	for (int i = 0; i < 20; i++) {
+		struct job *j = job_new((variant->module ? 0 : HD_SPAWN_NO_MODULE) |
+					both[i & 1], "child:exit");
+		pid_t pid;
+
+		ASSERT_EQ(0, pipe2(held, O_CLOEXEC));
+		if (i & 2) {
+			j->attr.flags |= HD_SPAWN_CLOSE_FDS;
+			add_dup2(j, held[1], 7);
+		}
+		if (i & 4)
+			j->attr.flags |= HD_SPAWN_SETSID;
+		add_open(j, 5, fifo, O_RDONLY, 0);
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid)
+			doomed(j, variant->runtime, variant->module);
+		close(held[1]);
+		while (!has_child(pid))
+			usleep(1000);
+		if (i & 8)
+			usleep(10000);
+		kill(pid, SIGKILL);
+		EXPECT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_EQ(SIGKILL, status);
+		EXPECT_EQ(0, read(held[0], &c, 1));
+		close(held[0]);
+		free(j);
+	}
+	unlink(fifo);
+}
+
 TEST_HARNESS_MAIN
