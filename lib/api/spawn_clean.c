@@ -16,6 +16,7 @@
 #include <heddle/call.h>
 #include <heddle/exec.h>
 #include <heddle/fiber.h>
+#include <heddle/sync.h>
 #include <heddle/thread.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -38,7 +39,10 @@ struct order {
 struct spawner {
 	struct spawner *next;		/* on idle */
 	struct order *order;		/* NULL: none, or it is done */
-	pthread_cond_t work, done;
+	pthread_cond_t work;
+	struct hd_mutex lock;		/* finished; here and not in the order, which may go */
+	struct hd_cond done;
+	bool finished;
 	uint32_t generation;
 	_Atomic uint32_t tid;		/* zeroed by the kernel as the thread ends */
 };
@@ -93,7 +97,12 @@ static void *spawner_main(void *arg)
 		o->r = hd_spawn_here(&o->req, o->p, o->err);
 		pthread_mutex_lock(&pool.lock);
 		s->order = NULL;
-		pthread_cond_signal(&s->done);
+		pthread_mutex_unlock(&pool.lock);
+		hd_mutex_lock(&s->lock);
+		s->finished = true;
+		hd_cond_signal(&s->done);
+		hd_mutex_unlock(&s->lock);
+		pthread_mutex_lock(&pool.lock);
 	}
 	return NULL;
 }
@@ -110,7 +119,6 @@ static struct spawner *make_spawner(void)
 	if (!s)
 		return NULL;
 	pthread_cond_init(&s->work, NULL);
-	pthread_cond_init(&s->done, NULL);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	hd_exec_read_lock();
@@ -142,6 +150,7 @@ static struct spawner *take_spawner(void)
 	return NULL;
 }
 
+/* The fiber waits, and holds no machine for as long as an exec takes. */
 static void by_spawner(struct order *o)
 {
 	struct spawner *s;
@@ -151,7 +160,10 @@ static void by_spawner(struct order *o)
 	s = take_spawner();
 	if (!s) {
 		pthread_mutex_unlock(&pool.lock);
+		/* This thread may sleep, for an exec; it does not change, so what it makes is clean. */
+		hd_block_begin();
 		s = make_spawner();
+		hd_block_end();
 		if (!s) {
 			o->r = hd_spawn_fail(o->err, EAGAIN, HD_STEP_CLONE, 0);
 			return;
@@ -160,8 +172,13 @@ static void by_spawner(struct order *o)
 	}
 	s->order = o;
 	pthread_cond_signal(&s->work);
-	while (s->order)
-		pthread_cond_wait(&s->done, &pool.lock);
+	pthread_mutex_unlock(&pool.lock);
+	hd_mutex_lock(&s->lock);
+	while (!s->finished)
+		hd_cond_wait(&s->done, &s->lock);
+	s->finished = false;
+	hd_mutex_unlock(&s->lock);
+	pthread_mutex_lock(&pool.lock);
 	s->next = pool.idle;
 	pool.idle = s;
 	pthread_mutex_unlock(&pool.lock);
@@ -174,14 +191,10 @@ static void *on_clean(void *arg)
 {
 	struct order *o = arg;
 
-	if (o->req.flags & HD_SPAWN_PDEATHSIG) {
-		/* This thread sleeps; it does not change, so what it makes is clean. */
-		hd_block_begin();
+	if (o->req.flags & HD_SPAWN_PDEATHSIG)
 		by_spawner(o);
-		hd_block_end();
-	} else {
+	else
 		o->r = hd_spawn_here(&o->req, o->p, o->err);
-	}
 	return NULL;
 }
 

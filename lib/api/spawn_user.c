@@ -18,6 +18,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <heddle/exec.h>
+#include <heddle/fiber.h>
+#include <heddle/group.h>
 #include <heddle/thread.h>
 #include <limits.h>
 #include <linux/sched.h>
@@ -362,6 +364,16 @@ static int outcome(struct hd_child *c, struct hd_process *p, struct hd_spawn_err
 	return -c->err.error;
 }
 
+static void sleep_a_while(uint64_t ns)
+{
+	const struct timespec t = { .tv_nsec = (long)ns };
+
+	if (hd_self())
+		hd_sleep(ns);
+	else
+		nanosleep(&t, NULL);
+}
+
 /*
  * The program has been told to stop, or will be before its exec is over.  Only then are we
  * back: a SIGCONT that came before the SIGSTOP would be forgotten.  Should somebody else
@@ -369,19 +381,21 @@ static int outcome(struct hd_child *c, struct hd_process *p, struct hd_spawn_err
  */
 static void await_stop(const struct hd_process *p)
 {
-	struct timespec nap = { .tv_nsec = 20000 };
+	uint64_t nap = 20000;
 	siginfo_t si;
 
-	for (unsigned int ms = 0; ; nanosleep(&nap, NULL)) {
+	hd_cancel_disable();
+	for (unsigned int ms = 0; ; sleep_a_while(nap)) {
 		si.si_pid = 0;
 		if (waitid(P_PIDFD, (id_t)p->pidfd, &si, WSTOPPED | WEXITED | WNOHANG | WNOWAIT) ||
 		    si.si_pid)
-			return;
-		if (nap.tv_nsec < 1000000)
-			nap.tv_nsec *= 2;
+			break;
+		if (nap < 1000000)
+			nap *= 2;
 		else if (++ms % 100 == 0)
 			hd_kill(p, SIGSTOP);
 	}
+	hd_cancel_enable();
 }
 
 /* What the clone says of its namespaces and cgroup, it says in its own name. */
@@ -401,7 +415,6 @@ static int clone_and_wait(struct hd_child *c, struct scratch *s, struct hd_proce
 			  struct hd_spawn_error *err)
 {
 	long pid;
-	int r;
 
 	hd_exec_read_lock();
 	pid = clone_child(s);
@@ -409,10 +422,7 @@ static int clone_and_wait(struct hd_child *c, struct scratch *s, struct hd_proce
 	if (pid < 0)
 		return hd_spawn_fail(err, (int)-pid, clone_step(c, pid), 0);
 	*p = (struct hd_process){ .pid = (pid_t)pid, .pidfd = c->pidfd };
-	r = outcome(c, p, err);
-	if (!r && c->req->flags & HD_SPAWN_SUSPENDED)
-		await_stop(p);
-	return r;
+	return outcome(c, p, err);
 }
 
 /* By the module: this thread does not sleep, nor is it held by what follows the clone. */
@@ -427,14 +437,8 @@ static int clone_by_module(struct scratch *s, struct hd_process *p, struct hd_sp
 	r = hd_spawn_module_guest(c, top, p);
 	if (r == HD_SPAWN_DECLINED)
 		return r;
-	if (!r) {
-		if (c->req->flags & HD_SPAWN_SUSPENDED) {
-			hd_block_begin();
-			await_stop(p);
-			hd_block_end();
-		}
+	if (!r)
 		return 0;
-	}
 	hd_spawn_discard(p);
 	/* It is gone, and so is what else could store here. */
 	if (atomic_load_explicit(&c->state, memory_order_relaxed) != HD_CHILD_FAILED)
@@ -491,5 +495,7 @@ int hd_spawn_user(const struct hd_spawn_req *req, struct hd_process *p,
 	if (marks)
 		hd_dumpable_restore();
 	scratch_put(s);
+	if (!r && req->flags & HD_SPAWN_SUSPENDED)
+		await_stop(p);
 	return r;
 }

@@ -32,6 +32,12 @@ int hd_poll_blocking(int fd, unsigned int events, uint64_t deadline)
 	return -ENOSYS;
 }
 
+int hd_sleep(uint64_t ns)
+{
+	(void)ns;
+	return -EPERM;
+}
+
 int hd_cancel_disable(void)
 {
 	return -EPERM;

@@ -260,7 +260,7 @@ static bool copy_self(const char *path)
 
 SPAWN_TEST(set_user_id)
 {
-	char path[64];
+	char dir[] = "/tmp/spawn_safe.XXXXXX", path[64];
 	struct statvfs fs;
 	int dumpable = prctl(PR_GET_DUMPABLE);
 	/* the way that is filtered has no_new_privs already */
@@ -268,7 +268,9 @@ SPAWN_TEST(set_user_id)
 
 	if (geteuid() || emulated() || statvfs("/tmp", &fs) || fs.f_flag & ST_NOSUID)
 		SKIP(return, "needs root, and a /tmp where set-user-ID programs are");
-	snprintf(path, sizeof(path), "/tmp/spawn_safe.%d", (int)getpid());
+	EXPECT_NE(NULL, mkdtemp(dir));
+	chmod(dir, 0755);
+	snprintf(path, sizeof(path), "%s/program", dir);
 	EXPECT_TRUE(copy_self(path));
 	for (unsigned int i = 0; i < 4; i++) {
 		struct job *j = job_new(flags | both[i & 1] | (i & 2 ? HD_SPAWN_NO_NEW_PRIVS : 0) |
@@ -284,6 +286,7 @@ SPAWN_TEST(set_user_id)
 		free(j);
 	}
 	unlink(path);
+	rmdir(dir);
 }
 
 /* ---- limits on processes ---- */
@@ -671,12 +674,13 @@ static bool has_child(pid_t pid)
  */
 TEST_F(spawn, killed_parent)
 {
-	char fifo[64], c;
+	char dir[] = "/tmp/spawn_safe.XXXXXX", fifo[64], c;
 	int held[2], status;
 
 	if (emulated())
 		SKIP(return, "an emulator's children are not its parent's thread's");
-	snprintf(fifo, sizeof(fifo), "/tmp/spawn_safe.%d", (int)getpid());
+	ASSERT_NE(NULL, mkdtemp(dir));
+	snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
 	ASSERT_EQ(0, mkfifo(fifo, 0600));
 	for (int i = 0; i < 20; i++) {
 		struct job *j = job_new((variant->module ? 0 : HD_SPAWN_NO_MODULE) |
@@ -708,6 +712,7 @@ TEST_F(spawn, killed_parent)
 		free(j);
 	}
 	unlink(fifo);
+	rmdir(dir);
 }
 
 TEST_HARNESS_MAIN
