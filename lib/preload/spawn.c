@@ -114,7 +114,14 @@ HD_API int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_act
 /* ---- pidfd_spawn ---- */
 
 /* A libc that has not got them must not seem to: programs ask for them by name. */
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 39)
+#if defined(HD_PIDFD_SPAWN) || (defined(__GLIBC__) && __GLIBC_PREREQ(2, 39))
+#ifdef HD_PIDFD_SPAWN	/* only to see that it compiles (lib/Makefile): as a libc declares them */
+int pidfd_spawn(int *pidfd, const char *path, const posix_spawn_file_actions_t *actions,
+		const posix_spawnattr_t *attr, char *const argv[], char *const envp[]);
+int pidfd_spawnp(int *pidfd, const char *file, const posix_spawn_file_actions_t *actions,
+		 const posix_spawnattr_t *attr, char *const argv[], char *const envp[]);
+#endif
+
 static int spawn_pidfd(const char *call, int *pidfd, const struct hd_posix_spawn *s)
 {
 	struct hd_process p = { .pid = -1, .pidfd = -1 };
