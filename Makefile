@@ -15,6 +15,9 @@
 #	make bench-vm	kernel-side cost in instructions: build/bench-vm.json
 #	make check-preload	libheddle-spawn.so under ninja and a JVM, too, which it installs
 #	make check-analyze	analyzers that take minutes; built twice, the same bytes
+#	make check-fault	whatever the library asks of libc and the kernel fails once
+#	make check-hidden	each kernel function that the module looks up missing, in turn
+#	make check-kernels	the module's tests on Debian sid's kernel, with its compiler
 #	make check-riscv64	the user-space tests built for riscv64, emulated
 #	make check-debug	all that needs the module, on kernels with checks built in
 #	make fuzz	the module's calls in all ways (FUZZ=minutes, SEED=n)
@@ -82,6 +85,20 @@ check-analyze:
 	@$(SETUP) build kmod lint analyze
 	@tests/check.sh analyze
 
+check-hidden:
+	@$(SETUP) build kmod vm kselftest
+	@KERNEL=$(KERNEL) TESTS="$(TESTS)" tests/hide.sh
+
+check-fault: lib tools
+	@$(SETUP) build kselftest
+	@$(MAKE) -C tests O=$(O) FAULT=1
+	@tests/run.sh $(O)/tests fault_lib
+
+check-kernels:
+	@$(SETUP) build kmod vm kselftest sid
+	@tests/vm/sid.sh module
+	@tests/check.sh vm-sid
+
 check-riscv64:
 	@$(SETUP) build kselftest riscv64
 	@tests/check.sh riscv64
@@ -142,5 +159,6 @@ install: lib tools
 clean:
 	rm -rf $(O)/lib* $(O)/tools $(O)/tests* $(O)/kmod $(O)/demo $(O)/bench $(O)/check $(O)/man $(O)/fuzzing
 
-.PHONY: all lib tools kmod load unload demo check check-preload check-analyze check-riscv64 check-debug run_tests \
+.PHONY: all lib tools kmod load unload demo check check-preload check-analyze check-fault check-hidden check-kernels \
+	check-riscv64 check-debug run_tests \
 	soak fuzz bench bench-baseline bench-vm vm-shell docs install clean

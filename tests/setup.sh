@@ -18,6 +18,7 @@
 #	docs       manual pages and their checks
 #	lint       static checks, the model checker, and what counts instructions
 #	analyze    clang, and coccinelle, for make check-analyze
+#	sid        making a Debian sid, for make check-kernels
 #	debug      building the debug kernels of make check-debug
 #	all        all of these
 set -euo pipefail
@@ -38,9 +39,10 @@ packages() { # packages GROUP
 	preload) echo python3 make ninja-build gcc default-jdk-headless procps ;;
 	docs)	echo scdoc man-db mandoc ;;
 	lint)	echo reuse cppcheck shellcheck sparse spin gcc valgrind abigail-tools ;;
+	sid)	echo debootstrap xz-utils zstd ;;
 	analyze) echo clang lld llvm coccinelle ;;
 	debug)	echo gcc make flex bison bc libelf-dev xz-utils ;;
-	*)	die -2 "no such group: $1 (build kmod vm cross riscv64 kselftest bench preload docs lint analyze debug all)" ;;
+	*)	die -2 "no such group: $1 (build kmod vm cross riscv64 kselftest bench preload docs lint analyze sid debug all)" ;;
 	esac
 }
 

@@ -10,7 +10,7 @@
 #	kernel.sh --list	the names that can be used on this machine
 #
 # NAME is 6.1 or 6.12 (Debian's kernels, the same version as the installed
-# headers) or kasan, lockdep, kcsan (Linux 6.12 with checks built in, unpacked
+# headers), sid (Debian's newest: sid.sh) or kasan, lockdep, kcsan (Linux 6.12 with checks built in, unpacked
 # from the archives k612-NAME.tar.zst in the folder $DEBUG_KERNELS).
 #
 # The kernel image is unpacked to its ELF form: QEMU boots that directly (PVH),
@@ -110,6 +110,26 @@ make_debian() { # make_debian NAME DIR RELEASE VERSION
 	rm -rf "$2" && mv "$tmp" "$2"
 }
 
+# What the package is split into differs; all of it ends up in one tree.
+make_sid() { # make_sid DIR RELEASE
+	local tmp=$1.tmp deb vmlinuz lib
+	need modprobe vm; need xz vm; need zstd vm
+	rm -rf "$tmp" && mkdir -p "$tmp/x" "$tmp/lib"
+	for deb in "$O"/sid/kernel/*.deb; do dpkg -x "$deb" "$tmp/x"; done
+	vmlinuz=$(find "$tmp/x" -name "vmlinuz*" -type f | head -1)
+	lib=$(find "$tmp/x" -type d -path '*lib/modules' | head -1)
+	[ -n "$vmlinuz" ] && [ -n "$lib" ] || die -125 "no vmlinuz or no modules in $O/sid/kernel"
+	unpack_vmlinuz "$vmlinuz" "$tmp/vmlinux" ||
+		die -125 "cannot unpack $vmlinuz: unknown compression?"
+	mv "$lib" "$tmp/lib/"
+	depmod -b "$tmp" "$2"
+	boot_modules "$tmp" "$2" || die -125 "sid's kernel has no 9p module: the rig cannot give it a root"
+	rm -rf "$tmp/x"
+	echo "$2" >"$tmp/release"
+	echo "$2" >"$tmp/.complete"
+	rm -rf "$1" && mv "$tmp" "$1"
+}
+
 make_debug() { # make_debug NAME DIR ARCHIVE STAMP
 	local tmp=$2.tmp
 	need zstd vm
@@ -128,6 +148,7 @@ ready() { # ready NAME: makes $KERNELS/NAME if it is not there or out of date
 	6.1|6.12)
 		stamp=$(debian_version "$1") || exit
 		;;
+	sid)	stamp=$("$TOP/tests/vm/sid.sh" release) || exit ;;
 	kasan|lockdep|kcsan)
 		archive=${DEBUG_KERNELS:-}/k612-$1.tar.zst
 		if [ -z "${DEBUG_KERNELS:-}" ] || [ ! -f "$archive" ]; then
@@ -137,7 +158,7 @@ ready() { # ready NAME: makes $KERNELS/NAME if it is not there or out of date
 		fi
 		stamp=$(stat -Lc '%s %Y' "$archive")
 		;;
-	*) die -125 "no such kernel: $1 (6.1 6.12 kasan lockdep kcsan)" ;;
+	*) die -125 "no such kernel: $1 (6.1 6.12 sid kasan lockdep kcsan)" ;;
 	esac
 	[ "$(cat "$dir/.complete" 2>/dev/null)" != "$stamp" ] || return 0
 	mkdir -p "$KERNELS"
@@ -145,6 +166,7 @@ ready() { # ready NAME: makes $KERNELS/NAME if it is not there or out of date
 	flock 9
 	[ "$(cat "$dir/.complete" 2>/dev/null)" != "$stamp" ] || return 0
 	case $1 in
+	sid) make_sid "$dir" "$stamp" ;;
 	6.*) make_debian "$1" "$dir" "${stamp% *}" "${stamp#* }" ;;
 	*) make_debug "$1" "$dir" "$archive" "$stamp" ;;
 	esac
@@ -160,6 +182,7 @@ case ${1:-} in
 		kdir=/usr/src/linux-headers-${stamp% *}
 		[ -d "$kdir" ] || die -125 "no $kdir: run tests/setup.sh kmod"
 		;;
+	sid)	die -125 "modules for sid's kernel are built in a chroot: tests/vm/sid.sh module" ;;
 	*)
 		ready "$2"
 		kdir=$KERNELS/$2/extmod
