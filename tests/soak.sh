@@ -6,7 +6,9 @@
 # the virtual machines, module loaded; on the host also, once each, with the
 # sanitizers.  TESTS="pattern..." picks tests, for many rounds of a few.  Before
 # all that, and besides: the exec lock under everything that takes it, on the host
-# for STRESS seconds (600; 0: not).  Says how long it ran, how often each part of a
+# for STRESS seconds (600; 0: not), and everything at once (soak_all), at random for a
+# tenth of the time and by as many seeds of heddle-replay(3) as 300 for each minute; with
+# the sanitizers for a twentieth.  Says how long it ran, how often each part of a
 # test did, and which ever failed.
 set -u
 . "$(dirname "$0")/common.sh"
@@ -64,7 +66,8 @@ sanitized_suite() { # sanitized_suite address|thread
 	local out=$O/san-$1.log
 
 	# shellcheck disable=SC2086
-	sanitized tests/run.sh "$O/tests-$1" ${TESTS:-'core_*' 'san_*' state_publish rig_smoke} \
+	sanitized env SOAK_SECONDS=$((minutes * 3)) SOAK_SEEDS=$((minutes * 10)) tests/run.sh \
+		"$O/tests-$1" ${TESTS:-'core_*' 'san_*' soak_all state_publish rig_smoke} \
 		>"$out" 2>&1 || return
 	cat "$out"
 	tests/summary.sh "$out"
@@ -77,6 +80,14 @@ if [ "$stress" -gt 0 ]; then
 		-r machines.procs2.and_all_else_at_once
 	say "exec lock, $stress s: $(sed -n 's/.*at_once:\([0-9].*\)/\1/p' "$this")"
 	begin=$(date +%s)
+fi
+# TESTS is about something else
+if [ -z "${TESTS:-}" ]; then
+	first=${SOAK_SEED:-$((begin % 1000000 + 1))}
+	round host env SOAK_SEED="$first" SOAK_SECONDS=$((minutes * 6)) \
+		SOAK_SEEDS=$((minutes * 300)) "$O/tests/heddle/soak_all"
+	say "everything at once from SOAK_SEED=$first on:"
+	sed -n 's/^# soak_all.c:[0-9]*://p' "$this" >&2
 fi
 while [ $(($(date +%s) - begin)) -lt $((minutes * 30)) ]; do
 	# shellcheck disable=SC2086 # patterns
