@@ -9,7 +9,8 @@
 # for STRESS seconds (600; 0: not), and everything at once (soak_all), at random for a
 # tenth of the time and by as many seeds of heddle-replay(3) as 300 for each minute; with
 # the sanitizers for a twentieth.  Says how long it ran, how often each part of a
-# test did, and which ever failed.
+# test did, and which ever failed, in this run and in all of the same sources (those of
+# lib, kmod, uapi and tests as they are: build/soak.sums).
 set -u
 . "$(dirname "$0")/common.sh"
 cd "$TOP" || exit 1
@@ -58,7 +59,18 @@ tally() {
 			}
 			printf "parts: %d, of which %d only ever skipped, %d passed 1,000 times or more; " \
 				"the others at least %d times (%s)\n", all, never, often, least, rare
-		}' "$parts"
+		}' "$1"
+}
+
+# What earlier runs of the same sources have passed counts, too.
+accumulate() { # accumulate SECONDS
+	local sum=$O/soak.sums
+	sum=$sum/$(git ls-files -z lib kmod uapi tests | xargs -0 cat 2>/dev/null | sha1sum | cut -c 1-16)
+	mkdir -p "$(dirname "$sum")" || return
+	cat "$parts" >>"$sum.parts"
+	echo "$1" >>"$sum.seconds"
+	echo "with these sources, $(awk '{ s += $1 } END { print NR " runs, " s " s in all" }' "$sum.seconds"):"
+	tally "$sum.parts"
 }
 
 # All but what measures memory to the byte and vfork's children (sanitizers.rst).
@@ -111,6 +123,7 @@ while [ $(($(date +%s) - begin)) -lt $((minutes * 60)) ]; do
 			env VM=1 tests/run.sh "$O/tests" ${TESTS:-}
 	done
 done
-tally
+tally "$parts"
+accumulate $(($(date +%s) - start))
 echo "soak: $(($(date +%s) - start)) s, $rounds rounds, $failed failed"
 [ "$failed" = 0 ]
