@@ -184,7 +184,7 @@ void hd_yield(void)
 int hd_sleep(uint64_t ns)
 {
 	struct hd_event ev;
-	struct hd_timer t;
+	struct hd_timeout t;
 	int err;
 
 	if (!hd_enter())

@@ -40,7 +40,7 @@ struct group {
 	struct member *members;
 	struct hd_waitq wait;		/* of its fiber's alone */
 	struct hd_fiber *fiber;
-	struct hd_timer timer;
+	struct hd_timeout timer;
 	struct group *parent, *children, *next, **at;
 };
 
@@ -127,13 +127,17 @@ static void cancel_now(struct group *g, int why)
 }
 
 /* Under the timer lock. */
-static void on_deadline(struct hd_timer *t, struct hd_fiber **list)
+static uint64_t on_deadline(struct hd_timeout *t, uint64_t deadline, uint64_t now,
+			    struct hd_fiber **list)
 {
 	struct group *g = (struct group *)((char *)t - offsetof(struct group, timer));
 
+	(void)deadline;
+	(void)now;
 	hd_guard_lock(&g->guard);
 	cancel(g, -ETIMEDOUT, list);
 	hd_guard_unlock(&g->guard);
+	return HD_TIMER_NEVER;
 }
 
 int hd_group_cancel(struct hd_group *group)

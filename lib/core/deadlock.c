@@ -29,6 +29,7 @@ static uint64_t own_fibers_alive(void)
 		ended += atomic_load(&hd_rt.procs[i].ended);
 	for (uint32_t i = 0; i < hd_rt.nprocs; i++)
 		started += atomic_load(&hd_rt.procs[i].started);
+	started += atomic_load(&hd_rt.by_timers.started);
 	return started - ended;
 }
 
@@ -203,7 +204,7 @@ static void look(bool foreign, uint64_t seen)
 	 * have ended there is none: a thread that was to look for some, and could not be had,
 	 * is not missed.  Nor would the monitor try, once the end has begun (finish).
 	 */
-	if (hd_poll_pending() || any_queued() || (!over && atomic_load(&hd_rt.starved))) {
+	if (hd_poll_wanted() || any_queued() || (!over && atomic_load(&hd_rt.starved))) {
 		atomic_store(&hd_rt.starved, true);
 		hd_monitor_wake();
 		return;
@@ -256,14 +257,20 @@ bool hd_active_begin(void)
 
 void hd_active_dec(void)
 {
-	if (hd_active_count(atomic_fetch_sub(&hd_nactive, 1)) == 1)
+	uint32_t before = hd_active_count(atomic_fetch_sub(&hd_nactive, 1));
+
+	if (before == 1)
 		quiescent(false);
+	else if (before == 2)
+		hd_poll_settle();
 }
 
 void hd_active_dec_foreign(void)
 {
 	bool over = atomic_load(&hd_rt.main_done);
 
+	/* while it is active still: afterwards all may end, and the ring with it */
+	hd_poll_settle();
 	if (hd_active_count(atomic_fetch_sub(&hd_nactive, 1)) == 1) {
 		/* the last of all may be a foreign thread; a deadlock is none while it lives */
 		if (over || atomic_load(&hd_rt.main_done))

@@ -145,6 +145,7 @@ const char *hd_why_name(uint32_t why)
 		[HD_WHY_SEM] = "semaphore", [HD_WHY_ONCE] = "once",
 		[HD_WHY_WAIT_GROUP] = "wait group", [HD_WHY_BARRIER] = "barrier",
 		[HD_WHY_SELECT] = "select", [HD_WHY_GROUP] = "group",
+		[HD_WHY_TIMER] = "timer",
 	};
 
 	return why < HD_WHY_MAX ? names[why] : "?";

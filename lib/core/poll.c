@@ -116,7 +116,7 @@ static int32_t sleep_until(struct hd_event *ev, uint64_t deadline)
 int32_t hd_event_wait_until(struct hd_event *ev, uint64_t deadline, enum hd_why why,
 			    const void *what)
 {
-	struct hd_timer t;
+	struct hd_timeout t;
 	int32_t res;
 	int err;
 
@@ -178,9 +178,20 @@ bool hd_poll_pending(void)
 	       hd_timer_next() != UINT64_MAX;
 }
 
+/*
+ * Worth waiting for?  Timers are not once all fibers have ended: one that is armed, and
+ * would start a fiber later, does not keep the runtime from its end.
+ */
+bool hd_poll_wanted(void)
+{
+	return hd_poll_pending() &&
+	       (atomic_load_explicit(&io.inflight, memory_order_relaxed) ||
+		!atomic_load(&hd_rt.main_done) || hd_fibers_alive());
+}
+
 bool hd_poll_unattended(void)
 {
-	return hd_poll_pending() && !atomic_load(&io.poller);
+	return !atomic_load(&io.poller) && hd_poll_wanted();
 }
 
 static void submit_kick(void)
@@ -205,11 +216,12 @@ static void kick(void)
 		hd_note_wake(&io.note);
 }
 
-void hd_poll_removed(void)
+void hd_poll_settle(void)
 {
-	atomic_thread_fence(memory_order_seq_cst);	/* pairs with hd_poll_attend */
+	/* pairs with hd_poll_attend's exchange, and the fence in hd_poll_wait */
+	atomic_thread_fence(memory_order_seq_cst);
 	/* it would sleep on to a deadline that is no more, and count as active */
-	if (!hd_poll_pending() && atomic_load(&io.poller))
+	if (atomic_load(&io.poller) && !hd_poll_wanted())
 		kick();
 }
 
@@ -222,7 +234,7 @@ void hd_poll_count(int n)
 
 void hd_poll_added(bool earlier)
 {
-	atomic_thread_fence(memory_order_seq_cst);	/* pairs with hd_poll_attend */
+	hd_fence_after_rmw();		/* a lock's release; pairs with hd_poll_attend */
 	if (atomic_load(&io.poller)) {
 		if (earlier && hd_timer_next() < atomic_load(&io.wait_until))
 			kick();
@@ -348,7 +360,7 @@ bool hd_poll_now(void)
 
 	if (hd_replay)
 		return false;		/* the scheduler does, where that is decided */
-	if (hd_timer_next() != UINT64_MAX)
+	if (hd_timer_next() != HD_TIMER_NEVER)
 		any = hd_timer_run(hd_clock());
 	if (io.uring && completed())
 		any |= reap();
@@ -362,7 +374,7 @@ bool hd_poll_attend(void)
 	uint32_t nobody = 0;
 
 	/* seq_cst: whoever adds something later sees the poller (hd_poll_added) */
-	return hd_poll_pending() && atomic_compare_exchange_strong(&io.poller, &nobody, 1);
+	return hd_poll_wanted() && atomic_compare_exchange_strong(&io.poller, &nobody, 1);
 }
 
 static void wait_ring(uint64_t until)
@@ -419,7 +431,7 @@ struct hd_proc *hd_poll_wait(struct hd_machine *m)
 	until = hd_timer_next();
 	atomic_store(&io.wait_until, until);
 	/* what was pending may be done by now: others took completions before we had the lock */
-	if (hd_poll_pending()) {
+	if (hd_poll_wanted()) {
 		if (io.uring)
 			wait_ring(until);
 		else

@@ -141,8 +141,9 @@ void hd_poll_exit(void);
 void hd_poll_forget(void);
 bool hd_poll_has_uring(void);
 
-/* Is anything pending; is it pending with nobody waiting for it? */
+/* Is anything pending; is it worth waiting for; is nobody waiting for it? */
 bool hd_poll_pending(void);
+bool hd_poll_wanted(void);
 bool hd_poll_unattended(void);
 
 /* Look without waiting: true if fibers were made ready. */
@@ -162,8 +163,11 @@ void hd_poll_take_ready(struct hd_machine *m);
 void hd_poll_added(bool earlier);
 /* As many more (or less) wait for I/O that the scheduler tries (core/replay.c). */
 void hd_poll_count(int n);
-/* A timer was removed: the poller may have nothing left to wait for. */
-void hd_poll_removed(void);
+/*
+ * By whoever leaves only one thread active: if that is the poller, it may have nothing
+ * left to wait for, as timers are removed, and the last fiber ends, without a word to it.
+ */
+void hd_poll_settle(void);
 
 /* Fill in an entry by prep(sqe, arg) and submit it; ev fires with its result. */
 int hd_poll_submit(struct hd_event *ev, void (*prep)(struct io_uring_sqe *sqe, void *arg),

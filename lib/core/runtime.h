@@ -55,6 +55,8 @@ struct hd_runtime {
 	_Atomic uint64_t fiber_ids;
 	_Atomic uint32_t main_done;
 	_Atomic uint64_t foreign_started, foreign_ended;
+	struct hd_proc by_timers;	/* no processor: fibers that timers start come from here,
+					   under the timer lock */
 	struct hd_machine *m0;
 	bool finished;			/* the end is decided (core/deadlock.c) */
 	sigset_t sigmask;		/* every machine's, as it was at hd_run */

@@ -248,11 +248,11 @@ static __attribute__((noinline)) void ready_elsewhere(struct hd_machine *m, stru
 		hd_active_dec_foreign();
 }
 
-void hd_ready(struct hd_fiber *f)
+/* f, which may run, into a queue. */
+static inline __attribute__((always_inline)) void enqueue(struct hd_fiber *f)
 {
 	struct hd_machine *m = hd_this_machine();
 
-	atomic_store_explicit(&f->state, HD_FIBER_RUNNABLE, relaxed);
 	if (__builtin_expect(m && m->p, 1)) {
 		/*
 		 * Alone in the queue it will most likely run here as soon as
@@ -267,6 +267,17 @@ void hd_ready(struct hd_fiber *f)
 		return;
 	}
 	ready_elsewhere(m, f);
+}
+
+void hd_ready(struct hd_fiber *f)
+{
+	atomic_store_explicit(&f->state, HD_FIBER_RUNNABLE, relaxed);
+	enqueue(f);
+}
+
+void hd_fiber_start(struct hd_fiber *f)
+{
+	enqueue(f);	/* state FRESH: its stack is made when it first runs (prepare) */
 }
 
 void hd_yield_inside(void)
@@ -401,6 +412,11 @@ struct hd_fiber *hd_fiber_make(void *(*fn)(void *arg), void *arg, uint32_t flags
 			       const char *name, struct hd_stack *stack)
 {
 	return make(hd_this_machine()->p, fn, arg, flags, name, stack);
+}
+
+struct hd_fiber *hd_fiber_make_from(struct hd_proc *stock, void *(*fn)(void *arg), void *arg)
+{
+	return make(stock, fn, arg, HD_FIBER_DETACHED, NULL, NULL);
 }
 
 struct hd_fiber *hd_fiber_new(void *(*fn)(void *arg), void *arg, uint32_t flags,

@@ -20,7 +20,7 @@ static void collect(struct hd_stats *s)
 
 	s->size = sizeof(*s);
 	s->fibers = hd_fibers_alive();
-	s->fibers_started = get(&hd_rt.foreign_started);
+	s->fibers_started = get(&hd_rt.foreign_started) + get(&hd_rt.by_timers.started);
 	s->steals = 0;
 	for (uint32_t i = 0; i < hd_rt.nprocs; i++) {
 		s->fibers_started += get(&hd_rt.procs[i].started);

@@ -116,6 +116,11 @@ def host():
         for delay in (0, 10, 100):
             yield versus_go("wakeup", {"delay": delay, **syscall},
                             figures=["wakeup", "wakeup_cpu"])
+    for procs in (1, 2):
+        yield Row("timer_arm", {"procs": procs}, f"timer_heddle procs={procs}",
+                  {GO: f"timer_go procs={procs}"})
+    yield Row("timer_churn", {"n": 1000000}, "timer_heddle n=1000000",
+              {GO: "timer_go n=1000000"}, samples=3)
     yield versus_go("steal", {"procs": 2})
     yield versus_go("matmul", {"procs": 2})
     yield Row("foreign_call", {}, "foreign_call_heddle", {

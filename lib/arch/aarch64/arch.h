@@ -4,6 +4,7 @@
 #ifndef HEDDLE_ARCH_H
 #define HEDDLE_ARCH_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <ucontext.h>
@@ -81,6 +82,12 @@ static inline uintptr_t hd_return_address(uintptr_t saved)
 static inline void hd_cpu_relax(void)
 {
 	__asm__ volatile("yield");
+}
+
+/* A full barrier, after an atomic read-modify-write: which is none here. */
+static inline void hd_fence_after_rmw(void)
+{
+	atomic_thread_fence(memory_order_seq_cst);
 }
 
 struct hd_control {

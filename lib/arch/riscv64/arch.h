@@ -4,6 +4,7 @@
 #ifndef HEDDLE_ARCH_H
 #define HEDDLE_ARCH_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <ucontext.h>
@@ -75,6 +76,12 @@ static inline void hd_cpu_relax(void)
 {
 	/* pause (Zihintpause), a fence that orders nothing where there is none */
 	__asm__ volatile(".insn	0x0100000f");
+}
+
+/* A full barrier, after an atomic read-modify-write: which is none here. */
+static inline void hd_fence_after_rmw(void)
+{
+	atomic_thread_fence(memory_order_seq_cst);
 }
 
 /* The rounding mode; the rest of fcsr is flags of what has happened. */

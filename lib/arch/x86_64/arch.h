@@ -7,6 +7,7 @@
 #ifndef HEDDLE_ARCH_H
 #define HEDDLE_ARCH_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/platform/x86.h>
@@ -90,6 +91,12 @@ static inline uintptr_t hd_return_address(uintptr_t saved)
 static inline void hd_cpu_relax(void)
 {
 	__builtin_ia32_pause();
+}
+
+/* A full barrier, after an atomic read-modify-write with no store since: here that is one. */
+static inline void hd_fence_after_rmw(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
 }
 
 /*

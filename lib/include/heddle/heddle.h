@@ -31,5 +31,6 @@
 #include <heddle/state.h>
 #include <heddle/sync.h>
 #include <heddle/thread.h>
+#include <heddle/timer.h>
 
 #endif
