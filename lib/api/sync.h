@@ -43,8 +43,8 @@ static inline _Atomic uint32_t *hd_word(uint32_t *word)
 
 static inline bool hd_spin_a_little(int *spins, int pauses)
 {
-	if (*spins >= HD_SPINS || hd_rt.nprocs < 2 ||
-	    atomic_load_explicit(&hd_rt.nidle, memory_order_relaxed) + 1 >= hd_rt.nprocs)
+	if (*spins >= HD_SPINS || hd_nprocs() < 2 ||
+	    atomic_load_explicit(&hd_rt.nidle, memory_order_relaxed) + 1 >= hd_nprocs())
 		return false;
 	*spins += pauses;
 	for (int i = 0; i < pauses; i++)

@@ -25,9 +25,9 @@ static uint64_t own_fibers_alive(void)
 {
 	uint64_t ended = 0, started = 0;
 
-	for (uint32_t i = 0; i < hd_rt.nprocs; i++)
+	for (uint32_t i = 0; i < hd_nprocs_ever(); i++)
 		ended += atomic_load(&hd_rt.procs[i].ended);
-	for (uint32_t i = 0; i < hd_rt.nprocs; i++)
+	for (uint32_t i = 0; i < hd_nprocs_ever(); i++)
 		started += atomic_load(&hd_rt.procs[i].started);
 	started += atomic_load(&hd_rt.by_timers.started);
 	return started - ended;
@@ -155,7 +155,7 @@ static bool any_queued(void)
 {
 	if (hd_global_len())
 		return true;
-	for (uint32_t i = 0; i < hd_rt.nprocs; i++)
+	for (uint32_t i = 0; i < hd_nprocs(); i++)
 		if (hd_proc_has_work(&hd_rt.procs[i]))
 			return true;
 	return false;

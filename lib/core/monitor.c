@@ -99,7 +99,7 @@ static bool look_at_all(uint64_t now)
 
 	if (atomic_load_explicit(&hd_rt.stop, relaxed))
 		return false;
-	for (uint32_t i = 0; i < hd_rt.nprocs; i++)
+	for (uint32_t i = 0; i < hd_nprocs(); i++)
 		did |= look(&hd_rt.procs[i], now);
 	if (hd_poll_unattended() && hd_active_begin()) {
 		/* active, too, as a fiber between the timers and a queue is in nobody's sight */
@@ -120,7 +120,7 @@ static void sleep_deep(void)
 {
 	atomic_store(&mon.asleep, 1);
 	/* seq_cst: hd_machine_acquire stores its processor, then looks at asleep */
-	if (hd_idle_count() == hd_rt.nprocs && !atomic_load(&hd_rt.starved) &&
+	if (hd_idle_count() == hd_nprocs() && !atomic_load(&hd_rt.starved) &&
 	    !atomic_load(&mon.stop) && !hd_poll_unattended() && !hd_template_ordered())
 		hd_futex_wait(&mon.asleep, 1, hd_clock() + 1000000000u);
 	if (atomic_exchange(&mon.asleep, 0))
@@ -157,7 +157,7 @@ static void *monitor_main(void *unused)
 		hd_stats_publish();
 		hd_machines_shrink(hd_clock());
 		hd_template_mend();
-		if (hd_idle_count() != hd_rt.nprocs) {
+		if (hd_idle_count() != hd_nprocs()) {
 			if (napped)
 				delay = TICK_MIN;
 			napped = false;
@@ -179,7 +179,7 @@ int hd_monitor_start(void)
 	sigset_t all, old;
 	int err;
 
-	mon.seen = calloc(hd_rt.nprocs, sizeof(*mon.seen));
+	mon.seen = calloc(HD_MAX_PROCS, sizeof(*mon.seen));
 	mon.self = hd_machine_alloc(HD_ROLE_MONITOR);
 	if (!mon.seen || !mon.self)
 		return -ENOMEM;

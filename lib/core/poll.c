@@ -475,6 +475,6 @@ void hd_poll_take_ready(struct hd_machine *m)
 		hd_proc_push(m->p, f);
 		n++;
 	}
-	if (n > 1 && hd_rt.nprocs > 1)
+	if (n > 1 && hd_nprocs() > 1)
 		hd_wake_proc();
 }

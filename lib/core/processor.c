@@ -183,7 +183,7 @@ struct hd_fiber *hd_global_pop(struct hd_proc *p)
 		return NULL;
 	hd_lock(&hd_rt.lock);
 	len = hd_global_len();
-	n = len / hd_rt.nprocs + 1;
+	n = len / hd_nprocs() + 1;
 	if (n > HD_RING / 2)
 		n = HD_RING / 2;
 	if (n > len)
@@ -237,7 +237,7 @@ bool hd_idle_take(struct hd_proc *p)
 
 struct hd_proc *hd_idle_take_any(void)
 {
-	for (uint32_t w = 0; w * 64 < hd_rt.nprocs; w++) {
+	for (uint32_t w = 0; w * 64 < hd_nprocs(); w++) {
 		uint64_t bits = atomic_load(&hd_rt.idle[w]);
 
 		while (bits) {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "core/debug.h"
 #include "core/execlock.h"
@@ -110,24 +111,42 @@ static int take_options(const struct hd_options *opt)
 
 /* ---- start and end ------------------------------------------------------ */
 
+void hd_proc_init(uint32_t id)
+{
+	struct hd_proc *p = &hd_rt.procs[id];
+
+	p->id = id;
+	p->rng = id * 2654435761u + 1;
+}
+
 static int make_procs(uint32_t n)
 {
-	size_t size = n * sizeof(struct hd_proc);
+	void *all = mmap(NULL, HD_MAX_PROCS * sizeof(struct hd_proc), PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	hd_rt.procs = aligned_alloc(64, size);
-	if (!hd_rt.procs)
+	if (all == MAP_FAILED)
 		return -ENOMEM;
-	memset(hd_rt.procs, 0, size);
+	hd_san_root(all, HD_MAX_PROCS * sizeof(struct hd_proc));
+	hd_rt.procs = all;
 	hd_rt.nprocs = n;
+	hd_rt.nprocs_ever = n;
 	for (uint32_t i = 0; i < n; i++) {
-		hd_rt.procs[i].id = i;
-		hd_rt.procs[i].rng = i * 2654435761u + 1;
+		hd_proc_init(i);
 		if (i)
 			hd_idle_put(&hd_rt.procs[i]);
 	}
 	if (hd_replay)
 		hd_replay_start(&hd_rt.procs[0]);
 	return 0;
+}
+
+static void free_procs(void)
+{
+	if (!hd_rt.procs)
+		return;
+	hd_san_unroot(hd_rt.procs, HD_MAX_PROCS * sizeof(struct hd_proc));
+	munmap(hd_rt.procs, HD_MAX_PROCS * sizeof(struct hd_proc));
+	hd_rt.procs = NULL;
 }
 
 /* The calling thread becomes the first machine. */
@@ -180,7 +199,7 @@ static int start_runtime(void)
 	if (!err)
 		err = hd_monitor_start();
 	if (!err && st) {
-		st->procs = hd_rt.nprocs;
+		st->procs = hd_nprocs();
 		st->module = hd_device_fd() >= 0;
 		st->uring = hd_poll_has_uring();
 		st->features = hd_device_features();
@@ -223,8 +242,7 @@ static void end_runtime(void)
 	hd_replay_stop();
 	hd_fiber_release_all();
 	hd_stack_release_all();
-	free(hd_rt.procs);
-	hd_rt.procs = NULL;
+	free_procs();
 	hd_status_close();
 	hd_page_close();
 	hd_device_close();
@@ -329,7 +347,7 @@ int hd_run(int (*fn)(void *arg), void *arg, const struct hd_options *opt)
 
 unsigned int hd_procs(void)
 {
-	return hd_running() ? hd_rt.nprocs : 0;
+	return hd_running() ? hd_nprocs() : 0;
 }
 
 const char *hd_version(void)

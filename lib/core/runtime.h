@@ -27,8 +27,9 @@ struct hd_runtime {
 	_Atomic uint32_t phase;
 	uint64_t generation;
 	struct hd_options opt;
-	uint32_t nprocs;
-	struct hd_proc *procs;
+	_Atomic uint32_t nprocs;	/* changed while the world is stopped only: hd_nprocs */
+	_Atomic uint32_t nprocs_ever;	/* the most there were: they have counters */
+	struct hd_proc *procs;		/* room for HD_MAX_PROCS, not touched beyond */
 
 	_Atomic uint32_t nspinning;
 	_Atomic uint32_t nidle;		/* idle processors */
@@ -85,6 +86,20 @@ static inline uint32_t hd_active_count(uint64_t nactive)
 	return (uint32_t)nactive;
 }
 
+/*
+ * A hint, but for who holds a processor, or is all that is active.  Relaxed: a processor
+ * that is no more is empty, and in nobody's hands; one that has just come is handed on.
+ */
+static inline uint32_t hd_nprocs(void)
+{
+	return atomic_load_explicit(&hd_rt.nprocs, memory_order_relaxed);
+}
+
+static inline uint32_t hd_nprocs_ever(void)
+{
+	return atomic_load_explicit(&hd_rt.nprocs_ever, memory_order_relaxed);
+}
+
 static inline bool hd_running(void)
 {
 	return atomic_load_explicit(&hd_rt.phase, memory_order_acquire) != HD_PHASE_NONE;
@@ -94,6 +109,9 @@ static inline void hd_count(_Atomic uint64_t *c)
 {
 	atomic_fetch_add_explicit(c, 1, memory_order_relaxed);
 }
+
+/* A number that was none yet becomes a processor's, which nobody holds. */
+void hd_proc_init(uint32_t id);
 
 /* Fibers alive, exact only while nothing runs. */
 uint64_t hd_fibers_alive(void);

@@ -259,7 +259,7 @@ static inline __attribute__((always_inline)) void enqueue(struct hd_fiber *f)
 		 * the caller waits for its answer; waking another thread for
 		 * it costs more.  If the caller computes on, the monitor sees it.
 		 */
-		bool share = hd_rt.nprocs > 1 && hd_proc_has_work(m->p);
+		bool share = hd_nprocs() > 1 && hd_proc_has_work(m->p);
 
 		hd_proc_push_next(m->p, f);
 		if (share)
@@ -443,7 +443,7 @@ struct hd_fiber *hd_fiber_new(void *(*fn)(void *arg), void *arg, uint32_t flags,
 void hd_fiber_launch(struct hd_fiber *f)
 {
 	hd_fresh_push(&hd_this_machine()->p->fresh, f);
-	if (hd_rt.nprocs > 1)
+	if (hd_nprocs() > 1)
 		hd_wake_proc();
 }
 
@@ -543,7 +543,7 @@ static bool any_work(void)
 {
 	if (hd_global_len())
 		return true;
-	for (uint32_t i = 0; i < hd_rt.nprocs; i++)
+	for (uint32_t i = 0; i < hd_nprocs(); i++)
 		if (hd_proc_has_work(&hd_rt.procs[i]))
 			return true;
 	return false;
@@ -609,7 +609,7 @@ void hd_handoff(struct hd_machine *m, struct hd_proc *p)
 static struct hd_fiber *steal(struct hd_machine *m)
 {
 	struct hd_proc *p = m->p;
-	uint32_t n = hd_rt.nprocs;
+	uint32_t n = hd_nprocs();
 
 	for (int round = 0; round < 4; round++) {
 		uint32_t at = p->rng = p->rng * 1664525u + 1013904223u;
@@ -659,10 +659,10 @@ static void stop_spinning(struct hd_machine *m)
 
 static struct hd_fiber *spin_for_work(struct hd_machine *m)
 {
-	if (hd_rt.nprocs == 1)
+	if (hd_nprocs() == 1)
 		return NULL;
 	if (!m->spinning) {
-		uint32_t busy = hd_rt.nprocs - hd_idle_count();
+		uint32_t busy = hd_nprocs() - hd_idle_count();
 
 		if (2 * atomic_load(&hd_rt.nspinning) >= busy)
 			return NULL;

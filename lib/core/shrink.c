@@ -23,7 +23,7 @@
 /* One for each processor, and one for when all of those are used. */
 static uint32_t keep(void)
 {
-	return hd_rt.nprocs + 1;
+	return hd_nprocs() + 1;
 }
 
 /* Under hd_rt.lock: the n longest idle, off the list. */

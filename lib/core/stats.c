@@ -22,7 +22,7 @@ static void collect(struct hd_stats *s)
 	s->fibers = hd_fibers_alive();
 	s->fibers_started = get(&hd_rt.foreign_started) + get(&hd_rt.by_timers.started);
 	s->steals = 0;
-	for (uint32_t i = 0; i < hd_rt.nprocs; i++) {
+	for (uint32_t i = 0; i < hd_nprocs_ever(); i++) {
 		s->fibers_started += get(&hd_rt.procs[i].started);
 		s->steals += get(&hd_rt.procs[i].steals);
 	}
@@ -74,7 +74,7 @@ static void publish_proc(struct hd_proc *p)
 
 	if (!s)
 		return;
-	__atomic_store_n(&s->state, m ? 2u : 1u, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->state, p->id >= hd_nprocs() ? 0 : m ? 2u : 1u, __ATOMIC_RELAXED);
 	__atomic_store_n(&s->machine, m ? m->index + 1 : 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&s->queued, atomic_load(&p->tail) - atomic_load(&p->head),
 			 __ATOMIC_RELAXED);
@@ -99,15 +99,16 @@ void hd_stats_publish(void)
 	uint64_t now = hd_clock();
 	struct hd_stats st;
 
-	if (!hd_rt.status || (now - last < 10000000u && hd_idle_count() != hd_rt.nprocs))
+	if (!hd_rt.status || (now - last < 10000000u && hd_idle_count() != hd_nprocs()))
 		return;
 	last = now;
 	collect(&st);
 	memcpy(&hd_rt.status->counters, (char *)&st + sizeof(st.size),
 	       sizeof(st) - sizeof(st.size));
+	__atomic_store_n(&hd_rt.status->procs, hd_nprocs_ever(), __ATOMIC_RELAXED);
 	__atomic_store_n(&hd_rt.status->procs_idle, hd_idle_count(), __ATOMIC_RELAXED);
 	__atomic_store_n(&hd_rt.status->global_queue, hd_global_len(), __ATOMIC_RELAXED);
-	for (uint32_t i = 0; i < hd_rt.nprocs; i++)
+	for (uint32_t i = 0; i < hd_nprocs_ever(); i++)
 		publish_proc(&hd_rt.procs[i]);
 	hd_lock(&hd_rt.lock);
 	publish_switches(hd_rt.all);

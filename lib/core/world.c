@@ -31,7 +31,7 @@ void hd_world_stop(void)
 {
 	uint32_t none = 0;
 	uint64_t begin, ns;
-	uint32_t left = hd_rt.nprocs - 1, taken[HD_MAX_PROCS / 32] = { 0 };
+	uint32_t left, taken[HD_MAX_PROCS / 32] = { 0 };
 
 	/* one stopper at a time; others keep to the queue, their processors can be taken */
 	while (!atomic_compare_exchange_strong(&stopper, &none, 1)) {
@@ -42,11 +42,12 @@ void hd_world_stop(void)
 		hd_enter();
 	}
 	begin = hd_clock();
+	left = hd_nprocs() - 1;		/* now that nobody else may change it */
 	/* seq_cst: machines look at stop before they take or run anything */
 	atomic_store(&hd_rt.stop, true);
 	atomic_fetch_or(&hd_rt.detour, HD_DETOUR_STOP);
 	for (unsigned int spins = 0; left; spins++) {
-		for (uint32_t i = 0; i < hd_rt.nprocs; i++) {
+		for (uint32_t i = 0; i < hd_nprocs(); i++) {
 			struct hd_proc *p = &hd_rt.procs[i];
 
 			if (p == hd_this_machine()->p || (taken[i / 32] >> i % 32 & 1))
@@ -88,7 +89,7 @@ void hd_world_start(void)
 
 	atomic_fetch_and(&hd_rt.detour, ~HD_DETOUR_STOP);
 	atomic_store(&hd_rt.stop, false);
-	for (uint32_t i = 0; i < hd_rt.nprocs; i++) {
+	for (uint32_t i = 0; i < hd_nprocs(); i++) {
 		struct hd_proc *p = &hd_rt.procs[i];
 
 		if (p != self)

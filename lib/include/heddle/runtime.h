@@ -50,6 +50,14 @@ HD_API int hd_run(int (*fn)(void *arg), void *arg, const struct hd_options *opt)
 HD_API unsigned int hd_procs(void);
 
 /*
+ * From now on there are n processors, 1 to 1024; returns how many there were.  The
+ * world is stopped for it.  What was queued on one that goes is run by the others; a
+ * fiber that computes, or is in a system call, on one goes on until its next call into
+ * the runtime.  Call from a fiber: -EPERM.  -EINVAL: 0, or more than 1024.
+ */
+HD_API int hd_set_processors(unsigned int n);
+
+/*
  * Stop the world, call fn(arg) and start it again: while fn runs no other
  * machine holds a processor.  Fibers in user code or in system calls go on
  * until their next call into the runtime.  fn must not block.  Returns
