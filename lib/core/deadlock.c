@@ -267,11 +267,15 @@ void hd_active_dec(void)
 
 void hd_active_dec_foreign(void)
 {
+	uint64_t before = atomic_load(&hd_nactive);
 	bool over = atomic_load(&hd_rt.main_done);
 
-	/* while it is active still: afterwards all may end, and the ring with it */
-	hd_poll_settle();
-	if (hd_active_count(atomic_fetch_sub(&hd_nactive, 1)) == 1) {
+	/* if only the poller is left: while we are active still, afterwards the ring may go */
+	do {
+		if (hd_active_count(before) == 2)
+			hd_poll_settle();
+	} while (!atomic_compare_exchange_weak(&hd_nactive, &before, before - 1));
+	if (hd_active_count(before) == 1) {
 		/* the last of all may be a foreign thread; a deadlock is none while it lives */
 		if (over || atomic_load(&hd_rt.main_done))
 			quiescent(true);
