@@ -18,6 +18,7 @@
 
 #include "api/sync.h"
 #include "api/timer.h"
+#include "core/replay.h"
 #include "core/runtime.h"
 #include "heddle/fiber.h"
 
@@ -42,8 +43,8 @@ void hd_timer_look(void)
 {
 	uint64_t next = hd_timer_next();
 
-	if (next != HD_TIMER_NEVER && next <= hd_clock())
-		hd_timer_run(hd_clock());
+	if (next != HD_TIMER_NEVER && next <= hd_time())
+		hd_timer_run(hd_time());
 }
 
 /* ---- functions -------------------------------------------------------------- */
@@ -273,7 +274,7 @@ int hd_timer_wait_until(struct hd_timer *t, uint64_t deadline)
 		hd_timer_look();
 	hd_guard_lock(&t->guard);
 	n = hd_timer_take(t);
-	if (!n && deadline && (deadline == UINT64_MAX || hd_clock() < deadline)) {
+	if (!n && deadline && (deadline == UINT64_MAX || hd_time() < deadline)) {
 		struct hd_waiter w;
 
 		hd_waiter_init(&w, NULL, true);

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 
+#include "core/replay.h"
 #include "core/runtime.h"
 #include "core/sched.h"
 #include "core/world.h"
@@ -66,6 +67,8 @@ int hd_set_processors(unsigned int n)
 		return -EINVAL;
 	if (!hd_enter())
 		return -EPERM;
+	if (hd_replay)
+		n = 1;		/* there decisions are made for one, and are many enough */
 	hd_world_stop();
 	old = hd_nprocs();
 	if (n < old)
