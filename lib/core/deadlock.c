@@ -261,7 +261,7 @@ void hd_active_dec(void)
 
 	if (before == 1)
 		quiescent(false);
-	else if (before == 2)
+	else if (before == 2 && atomic_load(&hd_poller))
 		hd_poll_settle();
 }
 
@@ -272,7 +272,8 @@ void hd_active_dec_foreign(void)
 
 	/* if only the poller is left: while we are active still, afterwards the ring may go */
 	do {
-		if (hd_active_count(before) == 2)
+		/* what it has removed, it has with a lock, or an atomic, that pairs as a fence */
+		if (hd_active_count(before) == 2 && atomic_load(&hd_poller))
 			hd_poll_settle();
 	} while (!atomic_compare_exchange_weak(&hd_nactive, &before, before - 1));
 	if (hd_active_count(before) == 1) {

@@ -14,6 +14,8 @@
 #define LIMITED		1ull	/* bit of user_data: it is a struct hd_limited's address */
 #define KICK		0ull	/* user_data of completions that only wake the poller */
 
+_Atomic uint32_t hd_poller;
+
 static struct {
 	bool uring;
 	struct io_uring ring;
@@ -26,7 +28,6 @@ static struct {
 	 */
 	struct hd_lock cq_lock;
 	_Atomic uint32_t inflight;
-	_Atomic uint32_t poller;	/* a machine is, or is about to be, waiting */
 	_Atomic uint64_t wait_until;	/* the poller's deadline */
 	struct hd_note note;		/* wakes a poller without ring */
 } io;
@@ -144,6 +145,7 @@ bool hd_poll_has_uring(void)
 int hd_poll_init(bool use_uring)
 {
 	memset(&io, 0, sizeof(io));
+	atomic_store(&hd_poller, 0);
 	if (!use_uring)
 		return 0;
 	if (io_uring_queue_init(ENTRIES, &io.ring, IORING_SETUP_CLAMP))
@@ -169,6 +171,7 @@ void hd_poll_forget(void)
 	if (io.uring)
 		close(io.ring.ring_fd);
 	memset(&io, 0, sizeof(io));
+	atomic_store(&hd_poller, 0);
 	hd_timer_forget();
 }
 
@@ -191,7 +194,7 @@ bool hd_poll_wanted(void)
 
 bool hd_poll_unattended(void)
 {
-	return !atomic_load(&io.poller) && hd_poll_wanted();
+	return hd_poll_pending() && !atomic_load(&hd_poller) && hd_poll_wanted();
 }
 
 static void submit_kick(void)
@@ -221,7 +224,7 @@ void hd_poll_settle(void)
 	/* pairs with hd_poll_attend's exchange, and the fence in hd_poll_wait */
 	atomic_thread_fence(memory_order_seq_cst);
 	/* it would sleep on to a deadline that is no more, and count as active */
-	if (atomic_load(&io.poller) && !hd_poll_wanted())
+	if (atomic_load(&hd_poller) && !hd_poll_wanted())
 		kick();
 }
 
@@ -235,7 +238,7 @@ void hd_poll_count(int n)
 void hd_poll_added(bool earlier)
 {
 	hd_fence_after_rmw();		/* a lock's release; pairs with hd_poll_attend */
-	if (atomic_load(&io.poller)) {
+	if (atomic_load(&hd_poller)) {
 		if (earlier && hd_timer_next() < atomic_load(&io.wait_until))
 			kick();
 	} else {
@@ -374,7 +377,8 @@ bool hd_poll_attend(void)
 	uint32_t nobody = 0;
 
 	/* seq_cst: whoever adds something later sees the poller (hd_poll_added) */
-	return hd_poll_wanted() && atomic_compare_exchange_strong(&io.poller, &nobody, 1);
+	return hd_poll_pending() && hd_poll_wanted() &&
+	       atomic_compare_exchange_strong(&hd_poller, &nobody, 1);
 }
 
 static void wait_ring(uint64_t until)
@@ -444,7 +448,7 @@ out:
 		hd_unlock(&io.cq_lock);
 	m->collect = false;
 	/* seq_cst: before the caller, going to rest, looks whether somebody must attend */
-	atomic_store(&io.poller, 0);
+	atomic_store(&hd_poller, 0);
 	if (!atomic_load(&hd_rt.stop)) {
 		if (m->last_p && hd_idle_take(m->last_p))
 			p = m->last_p;

@@ -168,6 +168,7 @@ void hd_poll_count(int n);
  * left to wait for, as timers are removed, and the last fiber ends, without a word to it.
  */
 void hd_poll_settle(void);
+extern _Atomic uint32_t hd_poller;	/* a machine is, or is about to be, waiting */
 
 /* Fill in an entry by prep(sqe, arg) and submit it; ev fires with its result. */
 int hd_poll_submit(struct hd_event *ev, void (*prep)(struct io_uring_sqe *sqe, void *arg),
