@@ -80,7 +80,8 @@ static bool look(struct hd_proc *p, uint64_t now)
 	struct hd_machine *m;
 	bool did;
 
-	if (tick != s->tick) {
+	/* never seen before: it is now that its slice begins */
+	if (tick != s->tick || !s->since) {
 		s->tick = tick;
 		s->since = now;
 		return false;
