@@ -199,7 +199,8 @@ static int start_runtime(void)
 	if (!err)
 		err = hd_monitor_start();
 	if (!err && st) {
-		st->procs = hd_nprocs();
+		/* the monitor is there already (hd_stats_publish) */
+		__atomic_store_n(&st->procs, hd_nprocs(), __ATOMIC_RELAXED);
 		st->module = hd_device_fd() >= 0;
 		st->uring = hd_poll_has_uring();
 		st->features = hd_device_features();
