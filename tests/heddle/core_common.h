@@ -277,24 +277,49 @@ static inline void task_comm(pid_t t, char *buf, size_t len)
 	buf[strcspn(buf, "\n")] = 0;
 }
 
-/* The tid of the runtime's thread of that name, 0 if there is none. */
-static inline pid_t find_thread(const char *name)
+/*
+ * Look through the threads for one of that name.  False: a thread that was listed has ended
+ * meanwhile, and the listing may have passed over another one: the kernel goes on by
+ * number where the one it stood at is gone (proc_task_readdir).
+ */
+static inline bool list_threads(const char *name, pid_t *found)
 {
 	DIR *d = opendir("/proc/self/task");
+	pid_t seen[4096];
+	bool all = true;
 	struct dirent *e;
-	pid_t found = 0;
+	size_t n = 0;
 
-	while (d && !found && (e = readdir(d))) {
+	*found = 0;
+	while (d && !*found && n < ARRAY_SIZE(seen) && (e = readdir(d))) {
 		char comm[32];
 
 		if (e->d_name[0] == '.')
 			continue;
-		task_comm(atoi(e->d_name), comm, sizeof(comm));
+		seen[n] = atoi(e->d_name);
+		task_comm(seen[n], comm, sizeof(comm));
 		if (!strcmp(comm, name))
-			found = atoi(e->d_name);
+			*found = seen[n];
+		n++;
 	}
 	if (d)
 		closedir(d);
+	while (!*found && all && n) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "/proc/self/task/%d", seen[--n]);
+		all = !access(path, F_OK);
+	}
+	return all;
+}
+
+/* The tid of the runtime's thread of that name, 0 if there is none. */
+static inline pid_t find_thread(const char *name)
+{
+	pid_t found;
+
+	while (!list_threads(name, &found))
+		;
 	return found;
 }
 
