@@ -55,7 +55,7 @@ static void grow(uint32_t n)
 	for (uint32_t i = ever; i < n; i++)
 		hd_proc_init(i);
 	if (n > ever)
-		/* release: who sums over them finds them begun */
+		/* release: who sums over them finds them begun (hd_nprocs_ever) */
 		atomic_store_explicit(&hd_rt.nprocs_ever, n, memory_order_release);
 }
 
@@ -75,7 +75,8 @@ int hd_set_processors(unsigned int n)
 		shrink(old, n);
 	else
 		grow(n);
-	atomic_store_explicit(&hd_rt.nprocs, n, memory_order_relaxed);
+	/* release: the monitor, whom a stopped world does not stop, finds them begun (hd_nprocs) */
+	atomic_store_explicit(&hd_rt.nprocs, n, memory_order_release);
 	/* hands on all but ours: those that are new as those that were stopped */
 	hd_world_start();
 	hd_leave();

@@ -87,17 +87,18 @@ static inline uint32_t hd_active_count(uint64_t nactive)
 }
 
 /*
- * A hint, but for who holds a processor, or is all that is active.  Relaxed: a processor
- * that is no more is empty, and in nobody's hands; one that has just come is handed on.
+ * A hint, but for who holds a processor, or is all that is active: a processor that is no
+ * more is empty, and in nobody's hands; one that has just come is handed on.
+ * acquire: pairs with the releases in resize.c, so that it is found begun.
  */
 static inline uint32_t hd_nprocs(void)
 {
-	return atomic_load_explicit(&hd_rt.nprocs, memory_order_relaxed);
+	return atomic_load_explicit(&hd_rt.nprocs, memory_order_acquire);
 }
 
 static inline uint32_t hd_nprocs_ever(void)
 {
-	return atomic_load_explicit(&hd_rt.nprocs_ever, memory_order_relaxed);
+	return atomic_load_explicit(&hd_rt.nprocs_ever, memory_order_acquire);
 }
 
 static inline bool hd_running(void)
