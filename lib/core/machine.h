@@ -88,6 +88,8 @@ struct hd_machine {
 	struct hd_fiber *locked;	/* the fiber bound to it */
 	struct hd_proc *last_p;
 	struct hd_note note;		/* a processor was put in next_p, or quit */
+	struct hd_note_habit habit;	/* its own: how it waits for that, */
+	bool gave;			/* having just given its processor to a locked fiber's */
 	struct hd_proc *next_p;		/* by whoever wakes the note */
 	struct hd_machine *link;	/* idle, blank or extra list */
 	struct hd_machine *all;		/* all machines, never unlinked while running; or extras */

@@ -180,7 +180,7 @@ static inline struct hd_fiber *pick(struct hd_proc *p)
 /* Until somebody gives the locked fiber's machine a processor. */
 static void sleep_locked(struct hd_machine *m)
 {
-	hd_note_sleep(&m->note);
+	hd_note_sleep_habitually(&m->note, &m->habit);
 	if (__builtin_expect(hd_replay, 0))
 		hd_replay_settle();
 	hd_machine_acquire(m, m->next_p);
@@ -642,7 +642,12 @@ static bool park_machine(struct hd_machine *m)
 	hd_unlock(&hd_rt.lock);
 	hd_machine_set_state(m, HD_MS_IDLE);
 	hd_active_dec();
-	hd_note_sleep(&m->note);
+	/* that fiber may soon wait again, and its machine give the processor back */
+	if (m->gave)
+		hd_note_sleep_habitually(&m->note, &m->habit);
+	else
+		hd_note_sleep(&m->note);
+	m->gave = false;
 	if (m->quit || m->leave)
 		return false;
 	hd_machine_acquire(m, m->next_p);
@@ -762,6 +767,7 @@ void hd_schedule(struct hd_machine *m)
 			return;
 		if (hd_fiber_locked(f) && hd_fiber_locked(f) != m) {
 			hd_machine_give(hd_fiber_locked(f), hd_machine_release(m));
+			m->gave = true;
 			continue;
 		}
 		hd_machine_set_state(m, HD_MS_RUNNING);

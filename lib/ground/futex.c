@@ -39,15 +39,53 @@ woken:
 	return true;
 }
 
-void hd_note_sleep(struct hd_note *n)
+/* A hand-over between two threads often answers within a microsecond. */
+static bool look_a_little(struct hd_note *n)
 {
-	/* A hand-over between two threads often answers within a microsecond. */
 	for (int i = 0; i < 30; i++) {
+		/* acquire: pairs with hd_note_wake */
 		if (atomic_load_explicit(&n->word, memory_order_acquire) == 1)
-			break;
+			return true;
 		hd_cpu_relax();
 	}
+	return false;
+}
+
+void hd_note_sleep(struct hd_note *n)
+{
+	look_a_little(n);
 	hd_note_sleep_until(n, 0);
+}
+
+#define LOOK	25000u		/* ns: about what it takes to sleep and be woken */
+#define SOON	50000u		/* ns: a sleep no longer than that would have been seen by looking */
+
+/*
+ * Two threads that hand a processor to and fro are woken within LOOK each, as long as both
+ * look; once one sleeps, both do, and each wait has a wake-up of the other's in it: SOON.
+ * To look is of no use where there is one CPU for both, or where the other takes its time:
+ * each look in vain makes the pause until the next one twice as long.
+ */
+void hd_note_sleep_habitually(struct hd_note *n, struct hd_note_habit *h)
+{
+	uint64_t start = hd_clock();
+	bool looked = h->soon && !h->rest;
+	bool woken;
+
+	do {
+		woken = look_a_little(n);
+	} while (!woken && looked && hd_clock() - start < LOOK);
+	hd_note_sleep_until(n, 0);
+	if (woken) {
+		if (looked)
+			h->next_rest = 0;
+		return;
+	}
+	if (looked)
+		h->rest = h->next_rest = (uint8_t)(h->next_rest < 128 ? 2 * h->next_rest + 1 : 255);
+	else if (h->rest)
+		h->rest--;
+	h->soon = hd_clock() - start < SOON;
 }
 
 void hd_note_wake(struct hd_note *n)

@@ -86,6 +86,19 @@ struct hd_note {
 
 void hd_note_sleep(struct hd_note *n);			/* returns with the note clear */
 bool hd_note_sleep_until(struct hd_note *n, uint64_t deadline); /* false: timed out */
+
+/*
+ * What a thread that sleeps on its note again and again has learnt: whether the wake-up
+ * mostly comes sooner than a futex could have it asleep and awake again.
+ */
+struct hd_note_habit {
+	uint8_t soon;			/* the last one did */
+	uint8_t rest;			/* so many times it does not look for long, */
+	uint8_t next_rest;		/* and so many when it has looked in vain again */
+};
+
+/* hd_note_sleep by the one thread that has this habit. */
+void hd_note_sleep_habitually(struct hd_note *n, struct hd_note_habit *h);
 void hd_note_wake(struct hd_note *n);
 
 static inline uint64_t hd_clock(void)
