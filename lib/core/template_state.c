@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 /* The state in which threads are to be: what the template says of itself, and is. */
+#include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -113,7 +114,7 @@ static int template_state(struct heddle_state *st)
 	return 0;
 }
 
-int hd_template_differs(uint64_t *attrs)
+static int differs(uint64_t *attrs)
 {
 	pid_t self = (pid_t)syscall(SYS_gettid);
 	struct heddle_state a, b;
@@ -134,9 +135,22 @@ int hd_template_differs(uint64_t *attrs)
 	return err;
 }
 
+/*
+ * Between the end of a template and the look of who takes its place there is nobody to
+ * compare with; by a machine only, never by a system thread, which may be waited for.
+ */
+int hd_template_differs(uint64_t *attrs)
+{
+	int err;
+
+	while ((err = differs(attrs)) == -ESRCH)
+		hd_template_renew_state();
+	return err;
+}
+
 int hd_template_inherited(uint64_t *attrs)
 {
-	int err = hd_template_differs(attrs);
+	int err = differs(attrs);
 
 	/*
 	 * A death signal is not inherited; and mask and registers are the child's own
