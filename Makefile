@@ -21,7 +21,8 @@
 #	make check-riscv64	the user-space tests built for riscv64, emulated
 #	make check-debug	all that needs the module, on kernels with checks built in
 #	make fuzz	the module's calls in all ways (FUZZ=minutes, SEED=n)
-#	make soak	the tests over and over (SOAK=minutes, STRESS=seconds)
+#	make soak	the tests over and over (SOAK=minutes, STRESS=seconds; or each of
+#			TESTS="pattern..." so often: REPEAT=1000)
 #	make vm-shell	a shell in the virtual machine, module loaded (KERNEL=6.12)
 #	make install	PREFIX=/usr/local DESTDIR=
 #	make clean	all of build/ but kernels and downloads
@@ -112,7 +113,7 @@ run_tests: lib tools
 
 soak: lib tools
 	@$(SETUP) build kmod vm kselftest
-	@SOAK=$(SOAK) STRESS=$(STRESS) TESTS="$(TESTS)" tests/soak.sh
+	@SOAK=$(SOAK) STRESS=$(STRESS) REPEAT=$(REPEAT) TESTS="$(TESTS)" tests/soak.sh
 
 fuzz: lib
 	@$(SETUP) build kmod vm kselftest

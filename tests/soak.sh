@@ -11,6 +11,9 @@
 # the sanitizers for a twentieth.  Says how long it ran, how often each part of a
 # test did, and which ever failed, in this run and in all of the same sources (those of
 # lib, kmod, uapi and tests as they are: build/soak.sums).
+#
+# REPEAT=1000: instead of all that each test of TESTS so often, on the host, JOBS at once,
+# however long it takes (tests/repeat.py).
 set -u
 . "$(dirname "$0")/common.sh"
 cd "$TOP" || exit 1
@@ -86,6 +89,10 @@ sanitized_suite() { # sanitized_suite address|thread
 }
 
 make -C tests O="$O" all >>"$log" 2>&1 || die "the tests do not build: see ${log#"$TOP/"}"
+if [ -n "${REPEAT:-}" ]; then
+	# shellcheck disable=SC2086 # patterns
+	exec python3 tests/repeat.py "$O/tests" "$REPEAT" ${TESTS:-}
+fi
 stress=${STRESS:-600}
 if [ "$stress" -gt 0 ]; then
 	round host env HEDDLE_STRESS="$stress" "$O/tests/heddle/core_execlock" \
