@@ -64,6 +64,12 @@ static inline bool in_vm(void)
 	return vm && !strcmp(vm, "1");
 }
 
+/* Nobody else's, so that a limit on its threads counts only ours. */
+static inline unsigned int own_user(void)
+{
+	return 0x10000000u + (unsigned int)getpid();
+}
+
 /* n repetitions, a tenth where everything is emulated; at least one. */
 static inline int scaled(int n)
 {

@@ -580,11 +580,11 @@ static int refused_main(void *arg)
 	return hd_unlock_thread() ? 30 : 0;
 }
 
-/* A user nobody else is. */
 static int be_nobody(void)
 {
-	if (syscall(SYS_setresgid, 54323, 54323, 54323) ||
-	    syscall(SYS_setresuid, 54323, 54323, 54323))
+	unsigned int id = own_user();
+
+	if (syscall(SYS_setresgid, id, id, id) || syscall(SYS_setresuid, id, id, id))
 		return -1;
 	return prctl(PR_SET_DUMPABLE, 1);
 }

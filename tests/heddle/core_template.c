@@ -458,9 +458,9 @@ static int starved_main(void *arg)
 
 static int starved(void *arg)
 {
-	/* a user nobody else is */
-	if (syscall(SYS_setresgid, 54321, 54321, 54321) ||
-	    syscall(SYS_setresuid, 54321, 54321, 54321))
+	unsigned int id = own_user();
+
+	if (syscall(SYS_setresgid, id, id, id) || syscall(SYS_setresuid, id, id, id))
 		return 1;
 	prctl(PR_SET_DUMPABLE, 1);
 	return run_opt(starved_main, NULL, *(unsigned int *)arg, 0);
@@ -489,9 +489,10 @@ static int none_main(void *arg)
 
 static int none_at_all(void *arg)
 {
+	unsigned int id = own_user();
 	int r;
 
-	if (syscall(SYS_setresuid, 54322, 54322, 54322))
+	if (syscall(SYS_setresuid, id, id, id))
 		return 1;
 	if (set_nproc(1))
 		return 2;
