@@ -54,6 +54,14 @@ int hd_reader_next(struct hd_reader *r)
 	return c;
 }
 
+bool hd_reader_take(struct hd_reader *r, int c)
+{
+	if (hd_reader_peek(r) != c)
+		return false;
+	r->pos++;
+	return true;
+}
+
 bool hd_reader_skip_line(struct hd_reader *r)
 {
 	int c;

@@ -29,6 +29,12 @@ int hd_reader_open(struct hd_reader *r, int dir, const char *name);
 int hd_reader_peek(struct hd_reader *r);
 int hd_reader_next(struct hd_reader *r);
 
+/*
+ * Take c, if it is that: another byte may be the end of the line, and who takes that and
+ * skips the line loses the next one.
+ */
+bool hd_reader_take(struct hd_reader *r, int c);
+
 /* Take the rest of the line; false at the end of the file. */
 bool hd_reader_skip_line(struct hd_reader *r);
 

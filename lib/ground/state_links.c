@@ -140,8 +140,8 @@ static bool cgroup_path(struct hd_target *t, char *path, size_t size)
 	if (hd_reader_open(&r, t->dir, "cgroup"))
 		return false;
 	do {
-		if (!hd_reader_number(&r, 10, &id) || id || hd_reader_next(&r) != ':' ||
-		    hd_reader_next(&r) != ':')
+		if (!hd_reader_number(&r, 10, &id) || id || !hd_reader_take(&r, ':') ||
+		    !hd_reader_take(&r, ':'))
 			continue;
 		ok = hd_reader_word(&r, "", path, size);
 		break;

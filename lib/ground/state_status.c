@@ -168,7 +168,7 @@ int hd_target_status(struct hd_target *t)
 	if (rc)
 		return rc;
 	do {
-		if (!hd_reader_word(&r, ":", key, sizeof(key)) || hd_reader_next(&r) != ':')
+		if (!hd_reader_word(&r, ":", key, sizeof(key)) || !hd_reader_take(&r, ':'))
 			continue;
 		if (!strcmp(key, "Groups"))
 			read_groups_line(&r, t->st);
