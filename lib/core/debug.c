@@ -16,9 +16,14 @@ void hd_debug_init(void)
 {
 	const char *env = getenv("HEDDLE_DEBUG");
 
-	hd_debug_plant_clone = env && !strcmp(env, "plant-clone");
-	hd_debug_plant_start_race = env && !strcmp(env, "plant-start-race");
-	hd_debug = hd_debug_plant_clone || (env && !strcmp(env, "1"));
+	if (!env)
+		env = "";
+	hd_debug_plant_clone = !strcmp(env, "plant-clone");
+	hd_debug_plant_start_race = !strcmp(env, "plant-start-race");
+	hd_debug = hd_debug_plant_clone || !strcmp(env, "1");
+	/* Who misspells it would believe that all is well. */
+	if (!hd_debug && !hd_debug_plant_start_race && *env && strcmp(env, "0"))
+		dprintf(2, "heddle: HEDDLE_DEBUG='%s' is not known (1 checks): not used\n", env);
 }
 
 void hd_debug_check_clone(void)

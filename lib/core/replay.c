@@ -15,6 +15,7 @@
 #include "core/sched.h"
 #include "core/timer.h"
 #include "core/waitq.h"
+#include "ground/env.h"
 #include "heddle/replay.h"
 
 #define WINDOW		64u		/* of those that can run, so many of the oldest are chosen from */
@@ -539,16 +540,9 @@ bool hd_replay_stuck(struct hd_machine *m, uint64_t ns)
 
 /* ---- start ------------------------------------------------------------------ */
 
-static uint64_t number(const char *name)
-{
-	const char *env = getenv(name);
-
-	return env ? strtoull(env, NULL, 0) : 0;
-}
-
 void hd_replay_init(uint64_t seed)
 {
-	uint64_t env = number("HEDDLE_SEED");
+	uint64_t env = hd_env_number("HEDDLE_SEED", UINT64_MAX);
 
 	if (env)
 		seed = env;
@@ -560,7 +554,7 @@ void hd_replay_init(uint64_t seed)
 	hd_fast = (struct hd_fast){ NEVER, NEVER, 0, 0, ~0u, HD_RETAKE_WANTED };
 	rp.seed = seed;
 	rp.rng = mix(seed);
-	rp.limit = number("HEDDLE_STEPS");
+	rp.limit = hd_env_number("HEDDLE_STEPS", UINT64_MAX);
 	rp.by_priority = below(2);
 	rp.one_in = 2u << below(5);
 	rp.slow = 100u << below(5);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include "core/template.h"
 #include "core/world.h"
 #include "ground/device.h"
+#include "ground/env.h"
 #include "ground/segment.h"
 #include "heddle/thread.h"
 
@@ -67,12 +69,11 @@ static unsigned int quota_procs(void)
 
 static unsigned int default_procs(void)
 {
-	const char *env = getenv("HEDDLE_PROCS");
-	unsigned int n, quota;
+	unsigned int n = (unsigned int)hd_env_number("HEDDLE_PROCS", INT_MAX), quota;
 	cpu_set_t set;
 
-	if (env && atoi(env) > 0)
-		return (unsigned int)atoi(env);
+	if (n)
+		return n;
 	n = sched_getaffinity(0, sizeof(set), &set) ? 1 : (unsigned int)CPU_COUNT(&set);
 	quota = quota_procs();
 	return quota && quota < n ? quota : n;

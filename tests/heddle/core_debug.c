@@ -182,4 +182,56 @@ TEST(a_thread_changed_without_lock)
 	ends_well(changed, "0");
 }
 
+/* ---- what is no number ------------------------------------------------------ */
+
+static int says_procs(void *arg)
+{
+	(void)arg;
+	dprintf(2, "procs %u\n", hd_procs());
+	return 0;
+}
+
+/* arg: a variable and its value, with the = between. */
+static int with_env(void *arg)
+{
+	unsetenv("HEDDLE_PROCS");
+	putenv(arg);
+	return run_opt(says_procs, NULL, 0, HD_OPT_NO_MODULE);
+}
+
+static unsigned long procs_with(struct __test_metadata *_metadata, const char *env, bool told)
+{
+	struct outcome o;
+	char *at;
+
+	in_process(&o, with_env, (void *)env, 15);
+	EXPECT_TRUE(EXITED(&o, 0));
+	EXPECT_EQ(told, strstr(o.err, "not used") != NULL) {
+		TH_LOG("%s: \"%s\"", env, o.err);
+	}
+	at = strstr(o.err, "procs ");
+	return at ? strtoul(at + 6, NULL, 10) : 0;
+}
+
+/* Once 4294967297 processors were 1, and 3x were 3. */
+TEST(numbers_in_the_environment)
+{
+	static const char *const wrong[] = {
+		"HEDDLE_PROCS=4294967297", "HEDDLE_PROCS=3x", "HEDDLE_PROCS=-1",
+		"HEDDLE_PROCS= 3", "HEDDLE_PROCS=0x", "HEDDLE_SEED=7a", "HEDDLE_SEED=-1",
+		"HEDDLE_SEED=18446744073709551616", "HEDDLE_DEBUG=yes",
+	};
+	unsigned long without;
+
+	use_metadata(_metadata);
+	without = procs_with(_metadata, "HEDDLE_PROCS=", false);
+	EXPECT_LT(0, without);
+	EXPECT_EQ(3, procs_with(_metadata, "HEDDLE_PROCS=3", false));
+	EXPECT_EQ(16, procs_with(_metadata, "HEDDLE_PROCS=0x10", false));
+	EXPECT_EQ(without, procs_with(_metadata, "HEDDLE_PROCS=0", false));
+	EXPECT_EQ(without, procs_with(_metadata, "HEDDLE_DEBUG=0", false));
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		EXPECT_EQ(without, procs_with(_metadata, wrong[i], true));
+}
+
 TEST_HARNESS_MAIN
