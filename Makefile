@@ -21,6 +21,7 @@
 #	make check-riscv64	the user-space tests built for riscv64, emulated
 #	make check-debug	all that needs the module, on kernels with checks built in
 #	make fuzz	the module's calls in all ways (FUZZ=minutes, SEED=n)
+#	make fuzz-lib	what library and tools parse, each parser (FUZZ=minutes, SEED=n)
 #	make soak	the tests over and over (SOAK=minutes, STRESS=seconds; or each of
 #			TESTS="pattern..." so often: REPEAT=1000)
 #	make vm-shell	a shell in the virtual machine, module loaded (KERNEL=6.12)
@@ -115,6 +116,11 @@ soak: lib tools
 	@$(SETUP) build kmod vm kselftest
 	@SOAK=$(SOAK) STRESS=$(STRESS) REPEAT=$(REPEAT) TESTS="$(TESTS)" tests/soak.sh
 
+fuzz-lib: lib tools
+	@$(SETUP) build kselftest analyze
+	@$(MAKE) -C tests O=$(O)
+	@SECONDS_EACH=$(if $(FUZZ),$$(($(FUZZ) * 60))) SEED=$(SEED) COVER=1 tests/fuzz/parse/run.sh
+
 fuzz: lib
 	@$(SETUP) build kmod vm kselftest
 	@FUZZ=$(FUZZ) SEED=$(SEED) KERNEL=$(KERNEL) tests/fuzz/fuzz.sh
@@ -158,7 +164,7 @@ install: lib tools
 		install -m 644 $(O)/man/$$s $(DESTDIR)$(PREFIX)/share/man/man$${s##*.}/; done; fi
 
 clean:
-	rm -rf $(O)/lib* $(O)/tools $(O)/tests* $(O)/kmod $(O)/demo $(O)/bench $(O)/check $(O)/man $(O)/fuzzing
+	rm -rf $(O)/lib* $(O)/tools $(O)/tests* $(O)/kmod $(O)/demo $(O)/bench $(O)/check $(O)/man $(O)/fuzzing $(O)/parse*
 
 .PHONY: all lib tools kmod load unload demo check check-preload check-analyze check-fault check-hidden check-kernels \
 	check-riscv64 check-debug run_tests \

@@ -14,6 +14,7 @@
 #	model    the models of lock-free parts, searched by spin
 #	count    instructions of the hot paths, against tests/bench/baseline.json
 #	docs     manual pages against headers, examples compile
+#	parse    what library and tools parse, fuzzed for a moment, where clang is
 #	unit     the tests on this machine, without the module
 #	aarch64  the tests built for aarch64, emulated
 #	riscv64  the same for riscv64; only if asked for (make check-riscv64)
@@ -28,7 +29,7 @@
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 export O
-STAGES="build lint model count docs unit san-address san-thread aarch64 rig vm-6.1 vm-6.12 vm-kasan vm-lockdep"
+STAGES="build lint model count docs unit parse san-address san-thread aarch64 rig vm-6.1 vm-6.12 vm-kasan vm-lockdep"
 LOGS=$O/check
 
 limit() { # limit STAGE: seconds
@@ -176,6 +177,14 @@ stage_count() {
 	make -C tests/bench O="$O" count
 }
 
+# Always the same inputs: minutes of others are make fuzz-lib's.
+stage_parse() {
+	command -v clang >/dev/null || { echo "skip: needs clang (tests/setup.sh analyze)"; return; }
+	check "library and tools build" mk lib tools || return
+	tests_for || return
+	RUNS=10000 tests/fuzz/parse/run.sh
+}
+
 stage_rig() { tests/vm/selftest.sh 6.1; }
 
 stage_vm() {
@@ -235,7 +244,7 @@ for s in $STAGES; do
 	log=$LOGS/$s.log
 	start=$SECONDS
 	case $s in
-	build|lint|analyze|model|count|docs|unit|san-address|san-thread|aarch64|riscv64|rig|vm-*) ;;
+	build|lint|analyze|model|count|docs|unit|parse|san-address|san-thread|aarch64|riscv64|rig|vm-*) ;;
 	*) die -2 "no such stage: $s" ;;
 	esac
 	: >"$log"
