@@ -124,6 +124,8 @@ stage_lint() {
 	check "symbols: version scripts, headers and libraries agree" tests/abi.sh symbols
 	check "binary interface: as lib/libheddle.abi has it (abidiff)" tests/abi.sh check
 	check "hardened" tests/harden.sh flags
+	check "modules build" mk kmod-6.1 kmod-6.12 &&
+		check "the module is hardened as its kernels are" tests/harden.sh module
 }
 
 # What takes longer than anybody wants to wait for at each check: make check-analyze.
