@@ -15,7 +15,6 @@
 #	make bench-vm	kernel-side cost in instructions: build/bench-vm.json
 #	make check-preload	libheddle-spawn.so under ninja and a JVM, too, which it installs
 #	make check-analyze	analyzers that take minutes; built twice, the same bytes
-#	make check-fault	whatever the library asks of libc and the kernel fails once
 #	make check-hidden	each kernel function that the module looks up missing, in turn
 #	make check-kernels	the module's tests on Debian sid's kernel, with its compiler
 #	make check-riscv64	the user-space tests built for riscv64, emulated
@@ -90,11 +89,6 @@ check-analyze:
 check-hidden:
 	@$(SETUP) build kmod vm kselftest
 	@KERNEL=$(KERNEL) TESTS="$(TESTS)" tests/hide.sh
-
-check-fault: lib tools
-	@$(SETUP) build kselftest
-	@$(MAKE) -C tests O=$(O) FAULT=1
-	@tests/run.sh $(O)/tests fault_lib
 
 check-kernels:
 	@$(SETUP) build kmod vm kselftest sid

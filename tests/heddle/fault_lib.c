@@ -6,8 +6,10 @@
  * there is none left.  The program's call says so or goes on without, never aborts
  * or hangs; the same program works right after, and nothing has been lost.
  *
- * The library's references go to the functions below by the linker's --wrap (see
- * Makefile); libc's own are left alone.  Each n has a process of its own.
+ * The library is linked as a copy whose references to these functions go to ours, by
+ * objcopy (see Makefile).  Not by the linker's --wrap: in a static program that takes
+ * libc's own calls as well, and then it is our pthread_create that fails, in its calloc.
+ * Each n has a process of its own.
  */
 #include "core_common.h"
 
@@ -15,6 +17,7 @@
 #include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/seccomp.h>
+#include <liburing.h>
 #include <spawn.h>
 
 #define AGAIN	4		/* times that each step fails: what is lost is lost each time */
@@ -43,35 +46,36 @@ static void *none(void)
 	return NULL;
 }
 
-#define WRAP(type, name, args)	type __real_##name args; type __wrap_##name args; type __wrap_##name args
+/* What the library calls where it says name. */
+#define WRAP(type, name, args)	type fault_##name args; type fault_##name args
 
 WRAP(void *, malloc, (size_t n))
 {
-	return fails() ? none() : got(__real_malloc(n));
+	return fails() ? none() : got(malloc(n));
 }
 
 WRAP(void *, calloc, (size_t n, size_t size))
 {
-	return fails() ? none() : got(__real_calloc(n, size));
+	return fails() ? none() : got(calloc(n, size));
 }
 
 WRAP(void *, aligned_alloc, (size_t to, size_t n))
 {
-	return fails() ? none() : got(__real_aligned_alloc(to, n));
+	return fails() ? none() : got(aligned_alloc(to, n));
 }
 
 WRAP(void *, realloc, (void *p, size_t n))
 {
 	if (fails())
 		return none();
-	return p ? __real_realloc(p, n) : got(__real_realloc(p, n));
+	return p ? realloc(p, n) : got(realloc(p, n));
 }
 
 WRAP(void, free, (void *p))
 {
 	if (p)
 		atomic_fetch_sub(&heap, 1);
-	__real_free(p);
+	free(p);
 }
 
 WRAP(void *, mmap, (void *at, size_t n, int prot, int flags, int fd, off_t off))
@@ -82,7 +86,7 @@ WRAP(void *, mmap, (void *at, size_t n, int prot, int flags, int fd, off_t off))
 		errno = ENOMEM;
 		return MAP_FAILED;
 	}
-	p = __real_mmap(at, n, prot, flags, fd, off);
+	p = mmap(at, n, prot, flags, fd, off);
 	if (p != MAP_FAILED && !(flags & MAP_FIXED))
 		atomic_fetch_add(&mapped, 1);
 	return p;
@@ -91,31 +95,31 @@ WRAP(void *, mmap, (void *at, size_t n, int prot, int flags, int fd, off_t off))
 WRAP(int, munmap, (void *at, size_t n))
 {
 	atomic_fetch_sub(&mapped, 1);
-	return __real_munmap(at, n);
+	return munmap(at, n);
 }
 
 WRAP(int, mprotect, (void *at, size_t n, int prot))
 {
 	if (!fails())
-		return __real_mprotect(at, n, prot);
+		return mprotect(at, n, prot);
 	errno = ENOMEM;
 	return -1;
 }
 
 WRAP(int, pthread_create, (pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg))
 {
-	return fails() ? EAGAIN : __real_pthread_create(t, attr, fn, arg);
+	return fails() ? EAGAIN : pthread_create(t, attr, fn, arg);
 }
 
 WRAP(int, pthread_key_create, (pthread_key_t *key, void (*fn)(void *)))
 {
-	return fails() ? EAGAIN : __real_pthread_key_create(key, fn);
+	return fails() ? EAGAIN : pthread_key_create(key, fn);
 }
 
 WRAP(int, memfd_create, (const char *name, unsigned int flags))
 {
 	if (!fails())
-		return __real_memfd_create(name, flags);
+		return memfd_create(name, flags);
 	errno = EMFILE;
 	return -1;
 }
@@ -123,7 +127,7 @@ WRAP(int, memfd_create, (const char *name, unsigned int flags))
 WRAP(int, open, (const char *path, int flags, mode_t mode))
 {
 	if (!fails())
-		return __real_open(path, flags, mode);
+		return open(path, flags, mode);
 	errno = EMFILE;
 	return -1;
 }
@@ -131,7 +135,7 @@ WRAP(int, open, (const char *path, int flags, mode_t mode))
 WRAP(FILE *, fopen, (const char *path, const char *mode))
 {
 	if (!fails())
-		return __real_fopen(path, mode);
+		return fopen(path, mode);
 	errno = EMFILE;
 	return NULL;
 }
@@ -139,27 +143,23 @@ WRAP(FILE *, fopen, (const char *path, const char *mode))
 WRAP(DIR *, opendir, (const char *path))
 {
 	if (!fails())
-		return __real_opendir(path);
+		return opendir(path);
 	errno = EMFILE;
 	return NULL;
 }
 
-struct io_uring;
-struct io_uring_params;
 WRAP(int, io_uring_queue_init, (unsigned int n, struct io_uring *ring, unsigned int flags))
 {
-	return fails() ? -ENOMEM : __real_io_uring_queue_init(n, ring, flags);
+	return fails() ? -ENOMEM : io_uring_queue_init(n, ring, flags);
 }
 
 WRAP(int, io_uring_submit, (struct io_uring *ring))
 {
-	return fails() ? -EAGAIN : __real_io_uring_submit(ring);
+	return fails() ? -EAGAIN : io_uring_submit(ring);
 }
 
-long __real_syscall(long nr, ...);
-long __wrap_syscall(long nr, long a, long b, long c, long d, long e, long f);
 /* Of those by number: waits that are interrupted, descriptors that are not to be had. */
-long __wrap_syscall(long nr, long a, long b, long c, long d, long e, long f)
+WRAP(long, syscall, (long nr, long a, long b, long c, long d, long e, long f))
 {
 	int err = 0;
 
@@ -168,7 +168,7 @@ long __wrap_syscall(long nr, long a, long b, long c, long d, long e, long f)
 	else if (nr == SYS_pidfd_open)
 		err = EMFILE;
 	if (!err || !fails())
-		return __real_syscall(nr, a, b, c, d, e, f);
+		return syscall(nr, a, b, c, d, e, f);
 	errno = err;
 	return -1;
 }
@@ -274,7 +274,7 @@ static int foreign_threads(void *arg)
 	(void)arg;
 	atomic_store(&foreign.left, 3);
 	for (int i = 0; i < 3; i++)
-		if (__real_pthread_create(&t[i], NULL, calls_in, &foreign.err[i]))
+		if (pthread_create(&t[i], NULL, calls_in, &foreign.err[i]))
 			return -EPROTO;
 	while (atomic_load(&foreign.left))
 		hd_yield();
@@ -388,7 +388,7 @@ static int run(int (*fn)(void *arg))
 
 static int open_files(void)
 {
-	DIR *d = __real_opendir("/proc/self/fd");
+	DIR *d = opendir("/proc/self/fd");
 	int n = 0;
 
 	while (d && readdir(d))
@@ -429,7 +429,7 @@ static bool is_failure(int err)
 
 static void sweep(int (*fn)(void *arg))
 {
-	struct result *r = __real_mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE,
+	struct result *r = mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE,
 				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct result good;
 	int told = 0, n;
