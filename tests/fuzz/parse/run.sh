@@ -43,16 +43,18 @@ fuzz() { # fuzz NAME CORPUS [ARGUMENT]...
 
 cover() { # cover NAME: "file lines of them", of its own corpus
 	local c=$O/parse-cover
-	LLVM_PROFILE_FILE=$c/$1.raw "$c/$1" -runs=0 "$P/corpus/$1" >/dev/null 2>&1
+	LLVM_PROFILE_FILE=$c/$1.raw "$c/$1" -artifact_prefix="$P/found/$1-" -runs=0 \
+		"$P/corpus/$1" >"$c/$1.log" 2>&1 || { tail -n 3 "$c/$1.log"; return; }
 	llvm-profdata merge -sparse "$c/$1.raw" -o "$c/$1.prof" || return
 	# shellcheck disable=SC2046 # a list of files
-	llvm-cov export -summary-only -instr-profile "$c/$1.prof" "$c/$1" $(covered "$1") |
-		python3 -c '
-import json, os, sys
+	llvm-cov export -summary-only -instr-profile "$c/$1.prof" "$c/$1" | python3 -c '
+import json, sys
 for f in json.load(sys.stdin)["data"][0]["files"]:
     l = f["summary"]["lines"]
-    print("#   %-28s %4d of %4d lines, %d %%" % (os.path.relpath(f["filename"]),
-          l["covered"], l["count"], round(l["percent"])))'
+    for name in sys.argv[1:]:	# the path it was built with may be another
+        if f["filename"].endswith("/" + name):
+            print("#   %-28s %4d of %4d lines, %d %%" % (name, l["covered"], l["count"],
+                  round(l["percent"])))' $(covered "$1")
 }
 
 # Processor time of what has run here: other work on the machine is not in it.
@@ -60,7 +62,7 @@ cpu_ticks() { sed 's/.*) //' "/proc/$$/stat" | awk '{ print $14 + $15 }'; }
 
 need clang analyze
 echo "TAP version 13"
-make -s -C $here O="$O" || die "the harnesses do not build"
+make -s -C $here O="$O" COVER= >/dev/null || die "the harnesses do not build"
 [ -x "$O/tests/heddle/state_publish" ] && [ -x "$O/tools/heddle" ] ||
 	die "the first inputs are made by tests and tools: make tools and make -C tests"
 rm -rf "$P/seeds"
@@ -95,7 +97,7 @@ for name in $names; do
 	fi
 done
 if [ -n "${COVER:-}" ]; then
-	make -s -C $here O="$O" COVER=1 || die "the harnesses do not build for coverage"
+	make -s -C $here O="$O" COVER=1 >/dev/null || die "the harnesses do not build for coverage"
 	for name in $names; do
 		echo "# $name:"
 		cover "$name"

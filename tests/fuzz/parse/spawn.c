@@ -169,6 +169,9 @@ static struct hd_spawn_attr *make_attr(void)
 	if (u.attr.size > len || u.attr.size < sizeof(u.attr.size) + sizeof(u.attr.flags))
 		u.attr.size = len < sizeof(u.attr.size) + sizeof(u.attr.flags) ?
 			      sizeof(u.attr.size) + sizeof(u.attr.flags) : len;
+	/* nor one that ends within a field: they are of 8 bytes from there on */
+	if (u.attr.size > 16)
+		u.attr.size &= ~(size_t)7;
 	u.attr.groups = u.attr.groups ? groups : NULL;
 	u.attr.rlimits = u.attr.rlimits ? limits : NULL;
 	u.attr.uid_map = u.attr.uid_map ? string((uint8_t)(uintptr_t)u.attr.uid_map) : NULL;

@@ -157,8 +157,9 @@ static void check_umask(const struct heddle_state *st)
 	if (!at || strstr(at + 1, "Umask") || (at > text && at[-1] != '\n') ||
 	    strlen(text) != files.part[STATUS].len)
 		return;
-	if (sscanf(at, "Umask:\t%4[0-7]\n%n", (char[8]){ 0 }, &n) != 1 || at[n - 1] != '\n' ||
-	    n != 12)
+	/* a blank in a format is any white space */
+	if (sscanf(at, "Umask:%*1[\t]%4[0-7]%n", (char[8]){ 0 }, &n) != 1 || n != 11 ||
+	    at[n] != '\n')
 		return;
 	sscanf(at, "Umask:\t%o", &mask);
 	CHECK(st->valid & BIT(HEDDLE_ATTR_UMASK));
