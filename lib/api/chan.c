@@ -13,7 +13,7 @@
 
 #define NOW	0u			/* deadline of the calls that do not wait */
 
-static _Atomic uint64_t made;
+_Atomic uint64_t hd_sources_made;
 
 int hd_chan_make(struct hd_chan **c, size_t elem, size_t capacity)
 {
@@ -25,7 +25,7 @@ int hd_chan_make(struct hd_chan **c, size_t elem, size_t capacity)
 	new = calloc(1, sizeof(*new) + bytes);
 	if (!new)
 		return -ENOMEM;
-	new->number = atomic_fetch_add_explicit(&made, 1, memory_order_relaxed);
+	hd_source_init(&new->source);
 	new->elem = elem;
 	new->capacity = capacity;
 	*c = new;
@@ -134,8 +134,9 @@ static __attribute__((noinline)) int wait(struct hd_chan *c, void *elem, bool se
 
 	hd_waiter_init(&w, elem, true);
 	hd_waitq_push(q, &w);
-	hd_guard_unlock(&c->guard);
-	return hd_waiter_wait(&w, &c->guard, q, deadline, send ? HD_WHY_SEND : HD_WHY_RECV, c);
+	hd_guard_unlock(&c->source.guard);
+	return hd_waiter_wait(&w, &c->source.guard, q, deadline, send ? HD_WHY_SEND : HD_WHY_RECV,
+			      c);
 }
 
 /* Inline: what a call is known to be is not asked when it runs. */
@@ -146,12 +147,12 @@ static inline __attribute__((always_inline)) int transfer(struct hd_chan *c, voi
 	bool inside = hd_enter();
 	int err;
 
-	hd_guard_lock(&c->guard);
+	hd_guard_lock(&c->source.guard);
 	err = send ? put(c, elem, &wake) : get(c, elem, &wake);
 	if (err == -EAGAIN && deadline != NOW) {
 		err = wait(c, elem, send, deadline);
 	} else {
-		hd_guard_unlock(&c->guard);
+		hd_guard_unlock(&c->source.guard);
 		if (wake)
 			hd_ready(wake);
 	}
@@ -204,16 +205,16 @@ int hd_chan_close(struct hd_chan *c)
 	struct hd_fiber *list = NULL;
 	bool inside = hd_enter();
 
-	hd_guard_lock(&c->guard);
+	hd_guard_lock(&c->source.guard);
 	if (c->closed) {
-		hd_guard_unlock(&c->guard);
+		hd_guard_unlock(&c->source.guard);
 		hd_leave_if(inside);
 		return -EPIPE;
 	}
 	c->closed = true;
 	refuse(&c->receivers, &list);
 	refuse(&c->senders, &list);
-	hd_guard_unlock(&c->guard);
+	hd_guard_unlock(&c->source.guard);
 	hd_ready_all(list);
 	hd_leave_if(inside);
 	return 0;

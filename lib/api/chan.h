@@ -8,13 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api/source.h"
 #include "core/waitq.h"
 #include "heddle/chan.h"
 
 struct hd_chan {
-	uint32_t guard;
+	struct hd_source source;	/* first */
 	bool closed;
-	uint64_t number;		/* in the order they were made; for good */
 	size_t elem, capacity;		/* for good */
 	size_t head, count;		/* ring: first element, elements */
 	struct hd_waitq senders, receivers;

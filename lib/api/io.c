@@ -58,7 +58,7 @@ static void prep_poll(struct io_uring_sqe *sqe, void *arg)
 static void wait_until_gone(struct hd_limited *l)
 {
 	if (!hd_event_fired(&l->gone)) {
-		hd_poll_cancel(l);
+		hd_poll_cancel(l, false);
 		hd_poll_now();
 		if (!hd_event_fired(&l->gone))
 			hd_poll_added(false);
@@ -75,28 +75,29 @@ static void wait_until_gone(struct hd_limited *l)
 static int by_ring(void (*prep)(struct io_uring_sqe *, void *), void *arg, const void *what,
 		   uint64_t deadline)
 {
-	struct hd_limited l;
+	struct hd_event ev;
+	struct hd_limited l = { .ev = &ev };
 	bool again;
 	int res;
 
 	do {
-		hd_event_init_cancellable(&l.ev);
+		hd_event_init_cancellable(&ev);
 		hd_event_init(&l.gone);
-		res = hd_poll_submit_limited(&l, prep, arg);
+		res = hd_poll_submit_limited(&l, prep, arg, false);
 		if (res) {
-			hd_event_drop(&l.ev);
+			hd_event_drop(&ev);
 			return res;
 		}
 		hd_poll_now();		/* it may have completed at once */
-		if (!hd_event_fired(&l.ev))
+		if (!hd_event_fired(&ev))
 			hd_poll_added(false);
-		res = hd_event_wait_until(&l.ev, deadline, HD_WHY_IO, what);
+		res = hd_event_wait_until(&ev, deadline, HD_WHY_IO, what);
 		wait_until_gone(&l);
 		again = l.gone.res == -ECANCELED || l.gone.res == -EINTR;
 		/* what came in spite of all counts */
 		if (!again)
 			return l.gone.res;
-		if (res == -ECANCELED && hd_cancel_wanted(l.ev.fiber))
+		if (res == -ECANCELED && hd_cancel_wanted(ev.fiber))
 			return res;
 	} while (res == -ECANCELED || res == -EINTR);
 	return res;

@@ -3,6 +3,10 @@
 /*
  * heddle/select.h
  *
+ * What follows says channels; of timers the same holds, whose expiry is an element that
+ * on_expiry (api/timer.c) sends.  File descriptors are asked before the guards are taken,
+ * and waited for beside the queues (api/select_fd.c).
+ *
  * A select looks at all its channels at one moment: it holds all their guards.
  * If nothing can happen it is queued on all of them before it lets go, so what
  * comes later finds it.  Its waiters share one event, and whoever has one of its
@@ -35,7 +39,9 @@
 #include <stdlib.h>
 
 #include "api/chan.h"
+#include "api/select.h"
 #include "api/sync.h"
+#include "api/timer.h"
 #include "core/poll.h"
 #include "core/runtime.h"
 #include "core/sched.h"
@@ -43,23 +49,26 @@
 #include "core/waitq.h"
 #include "heddle/select.h"
 
-#define FEW	8		/* cases that find room on the stack */
+/* A channel's or a timer's, which both begin with it. */
+static struct hd_source *source(const struct hd_case *c)
+{
+	return (struct hd_source *)c->chan;
+}
 
-struct place {
-	struct hd_waiter w;	/* of the case with this index */
-	uint32_t turn;		/* place[i].turn: the case looked at as number i */
-	uint32_t order;		/* place[i].order: the case whose guard is taken as number i */
-};
+/* Neither send nor receive. */
+static __attribute__((noinline)) bool valid_other(struct hd_select *s, const struct hd_case *c)
+{
+	if (c->reserved || c->elem)
+		return false;
+	if (c->op == HD_CASE_POLL) {
+		s->fds++;
+		return true;
+	}
+	s->timers = true;
+	return c->op == HD_CASE_TIMER && !c->timer->fn;
+}
 
-struct select {
-	struct hd_case *cases;
-	struct place *place;
-	uint32_t n;		/* cases */
-	uint32_t channels;	/* of these, with a channel: entries of turn and order */
-	struct hd_event ev;
-};
-
-static bool valid(const struct hd_case *cases, size_t n, uint64_t deadline)
+static bool valid(struct hd_select *s, const struct hd_case *cases, size_t n, uint64_t deadline)
 {
 	bool any = false;
 
@@ -71,9 +80,12 @@ static bool valid(const struct hd_case *cases, size_t n, uint64_t deadline)
 		if (!c->chan)
 			continue;
 		any = true;
-		if ((c->op != HD_CASE_RECV && c->op != HD_CASE_SEND) || c->reserved ||
-		    (!c->elem && c->chan->elem))
+		if (c->op != HD_CASE_RECV && c->op != HD_CASE_SEND) {
+			if (!valid_other(s, c))
+				return false;
+		} else if (c->reserved || (!c->elem && c->chan->elem)) {
 			return false;
+		}
 	}
 	return any || deadline != UINT64_MAX;
 }
@@ -81,13 +93,13 @@ static bool valid(const struct hd_case *cases, size_t n, uint64_t deadline)
 /* ---- the order of guards -------------------------------------------------- */
 
 /* Not the address, which is another one each time, to be found again by replay. */
-static uint64_t number(const struct select *s, uint32_t i)
+static uint64_t number(const struct hd_select *s, uint32_t i)
 {
-	return s->cases[i].chan->number;
+	return source(&s->cases[i])->number;
 }
 
 /* Let place[i].order sink in the heap of n whose root is the highest number. */
-static void sink(struct select *s, uint32_t i, uint32_t n)
+static void sink(struct hd_select *s, uint32_t i, uint32_t n)
 {
 	uint32_t moved = s->place[i].order, c;
 
@@ -104,9 +116,9 @@ static void sink(struct select *s, uint32_t i, uint32_t n)
 }
 
 /* Heapsort: no memory, no stack, no bad case. */
-static void sort_by_number(struct select *s)
+static __attribute__((noinline)) void sort_many(struct hd_select *s)
 {
-	uint32_t n = s->channels;
+	uint32_t n = s->sources;
 
 	for (uint32_t i = n / 2; i-- > 0;)
 		sink(s, i, n);
@@ -119,28 +131,47 @@ static void sort_by_number(struct select *s)
 	}
 }
 
-/* The i-th guard's channel; NULL if that is held already. */
-static struct hd_chan *guarded(const struct select *s, uint32_t i)
+/* Most are few, and named in the order in which they were made. */
+static void sort_by_number(struct hd_select *s)
 {
-	struct hd_chan *c = s->cases[s->place[i].order].chan;
+	struct hd_place *place = s->place;
 
-	return i && s->cases[s->place[i - 1].order].chan == c ? NULL : c;
+	if (s->sources > HD_SELECT_FEW) {
+		sort_many(s);
+		return;
+	}
+	for (uint32_t i = 1; i < s->sources; i++) {
+		uint32_t moved = place[i].order, at = i;
+		uint64_t n = number(s, moved);
+
+		for (; at && number(s, place[at - 1].order) > n; at--)
+			place[at].order = place[at - 1].order;
+		place[at].order = moved;
+	}
 }
 
-static void lock_all(const struct select *s)
+/* The i-th guard's source; NULL if that is held already. */
+static struct hd_source *guarded(const struct hd_select *s, uint32_t i)
 {
-	for (uint32_t i = 0; i < s->channels; i++) {
-		struct hd_chan *c = guarded(s, i);
+	struct hd_source *c = source(&s->cases[s->place[i].order]);
+
+	return i && source(&s->cases[s->place[i - 1].order]) == c ? NULL : c;
+}
+
+static void lock_all(const struct hd_select *s)
+{
+	for (uint32_t i = 0; i < s->sources; i++) {
+		struct hd_source *c = guarded(s, i);
 
 		if (c)
 			hd_guard_lock(&c->guard);
 	}
 }
 
-static void unlock_all(const struct select *s)
+static void unlock_all(const struct hd_select *s)
 {
-	for (uint32_t i = s->channels; i-- > 0;) {
-		struct hd_chan *c = guarded(s, i);
+	for (uint32_t i = s->sources; i-- > 0;) {
+		struct hd_source *c = guarded(s, i);
 
 		if (c)
 			hd_guard_unlock(&c->guard);
@@ -164,9 +195,9 @@ static uint32_t below(uint32_t n)
  * Turns are a random permutation (Durstenfeld, Algorithm 235, 1964; built inside
  * out).  A random start alone would prefer who comes after cases that cannot happen.
  */
-static void prepare(struct select *s)
+static void prepare(struct hd_select *s)
 {
-	uint32_t k = 0;
+	uint32_t k = 0, sources = 0;
 
 	for (uint32_t i = 0; i < s->n; i++) {
 		uint32_t at;
@@ -177,20 +208,31 @@ static void prepare(struct select *s)
 		if (at != k)
 			s->place[k].turn = s->place[at].turn;
 		s->place[at].turn = i;
-		s->place[k].order = i;
 		k++;
+		if (s->cases[i].op != HD_CASE_POLL)
+			s->place[sources++].order = i;
 	}
-	s->channels = k;
+	s->live = k;
+	s->sources = sources;
 	sort_by_number(s);
 }
 
-/* Under all guards: the case that has happened, -EAGAIN if none can. */
-static int look(struct select *s, struct hd_fiber **wake)
+static __attribute__((noinline)) int look_other(const struct hd_select *s, uint32_t i)
 {
-	for (uint32_t k = 0; k < s->channels; k++) {
+	int r = s->cases[i].op == HD_CASE_POLL ? s->place[i].ready :
+						 hd_timer_take(s->cases[i].timer);
+
+	return r ? r : -EAGAIN;
+}
+
+/* Under all guards: the case that has happened, -EAGAIN if none can. */
+static int look(struct hd_select *s, struct hd_fiber **wake)
+{
+	for (uint32_t k = 0; k < s->live; k++) {
 		struct hd_case *c = &s->cases[s->place[k].turn];
-		int err = c->op == HD_CASE_SEND ? hd_chan_put(c->chan, c->elem, wake) :
-						  hd_chan_get(c->chan, c->elem, wake);
+		int err = c->op == HD_CASE_RECV ? hd_chan_get(c->chan, c->elem, wake) :
+			  c->op == HD_CASE_SEND ? hd_chan_put(c->chan, c->elem, wake) :
+						  look_other(s, s->place[k].turn);
 
 		if (err != -EAGAIN) {
 			c->result = err;
@@ -204,25 +246,41 @@ static int look(struct select *s, struct hd_fiber **wake)
 
 static struct hd_waitq *queue(const struct hd_case *c)
 {
-	return c->op == HD_CASE_SEND ? &c->chan->senders : &c->chan->receivers;
+	if (c->op == HD_CASE_RECV)
+		return &c->chan->receivers;
+	return c->op == HD_CASE_SEND ? &c->chan->senders : &c->timer->wait;
 }
 
 /* Under all guards. */
-static void enqueue(struct select *s)
+static void enqueue(struct hd_select *s)
 {
-	hd_event_init_cancellable(&s->ev);
+	if (__builtin_expect(s->fds, 0))
+		hd_select_fds_init(s);
+	else
+		hd_event_init_cancellable(&s->ev);
 	for (uint32_t i = 0; i < s->n; i++) {
 		struct hd_case *c = &s->cases[i];
 
 		if (!c->chan)
 			continue;
 		hd_waiter_init_shared(&s->place[i].w, c->elem, &s->ev);
-		hd_waitq_push(queue(c), &s->place[i].w);
+		if (c->op != HD_CASE_POLL)
+			hd_waitq_push(queue(c), &s->place[i].w);
 	}
 }
 
+/* One that waited for a file descriptor is in no queue; -EAGAIN: it has not happened after all. */
+static __attribute__((noinline)) int won_fd(struct hd_select *s, uint32_t i, int res)
+{
+	/* the ring gave it up, as the thread that had asked for it has ended */
+	if (res == -ECANCELED || res == -EINTR)
+		return -EAGAIN;
+	s->cases[i].result = res;
+	return (int)i;
+}
+
 /* Out of all queues but the winner's; the winner, or res if there is none. */
-static int dequeue(struct select *s, int res)
+static int dequeue(struct hd_select *s, int res)
 {
 	int winner = res;
 
@@ -231,29 +289,38 @@ static int dequeue(struct select *s, int res)
 
 		if (!c->chan)
 			continue;
+		if (c->op == HD_CASE_POLL) {
+			if (s->place[i].w.won)
+				winner = won_fd(s, i, res);
+			continue;
+		}
 		/* as it was before the finish that ended our wait */
 		if (s->place[i].w.won) {
 			c->result = res;
 			winner = (int)i;
 			continue;
 		}
-		hd_guard_lock(&c->chan->guard);
+		hd_guard_lock(&source(c)->guard);
 		hd_waitq_remove(queue(c), &s->place[i].w);
-		hd_guard_unlock(&c->chan->guard);
+		hd_guard_unlock(&source(c)->guard);
 	}
 	return winner;
 }
 
-static int wait_for_one(struct select *s, uint64_t deadline)
+static int wait_for_one(struct hd_select *s, uint64_t deadline)
 {
-	int res = hd_event_wait_until(&s->ev, deadline, HD_WHY_SELECT,
-				      (void *)(uintptr_t)s->n);
+	int res;
 
+	if (__builtin_expect(s->fds, 0))
+		res = hd_select_fds_wait(s, deadline);
+	else
+		res = hd_event_wait_until(&s->ev, deadline, HD_WHY_SELECT,
+					  (void *)(uintptr_t)s->n);
 	/* a result of the timer's or a canceller's, unless a case has won */
 	return dequeue(s, res);
 }
 
-static int one_of(struct select *s, uint64_t deadline)
+int hd_select_once(struct hd_select *s, uint64_t deadline)
 {
 	struct hd_fiber *wake = NULL;
 	int r;
@@ -274,22 +341,25 @@ static int one_of(struct select *s, uint64_t deadline)
 
 int hd_select(struct hd_case *cases, size_t n, uint64_t deadline)
 {
-	struct place few[FEW];
-	struct select s = { .cases = cases, .place = few, .n = (uint32_t)n };
+	struct hd_place few[HD_SELECT_FEW];
+	struct hd_select s = { .cases = cases, .place = few, .n = (uint32_t)n };
 	bool inside;
 	int r;
 
-	if (!valid(cases, n, deadline))
+	if (!valid(&s, cases, n, deadline))
 		return -EINVAL;
-	if (n > FEW) {
+	if (n > HD_SELECT_FEW) {
 		s.place = malloc(n * sizeof(*s.place));
 		if (!s.place)
 			return -ENOMEM;
 	}
 	inside = hd_enter();
-	r = one_of(&s, deadline);
+	if (__builtin_expect(s.timers && inside, 0))
+		hd_timer_look();
+	r = __builtin_expect(s.fds, 0) ? hd_select_fds(&s, deadline) :
+					 hd_select_once(&s, deadline);
 	hd_leave_if(inside);
-	if (n > FEW)
+	if (n > HD_SELECT_FEW)
 		free(s.place);
 	return r;
 }

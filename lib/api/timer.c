@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "api/sync.h"
@@ -56,7 +57,7 @@ static bool begin_call(struct hd_timer *t)
 	bool go, freed = false;
 
 	hd_enter();
-	hd_guard_lock(&t->guard);
+	hd_guard_lock(&t->source.guard);
 	go = hd_timer_take(t);
 	t->runner = go ? hd_this_machine()->cur : NULL;
 	if (!go) {
@@ -64,7 +65,7 @@ static bool begin_call(struct hd_timer *t)
 		freed = t->freed;
 		w = hd_waitq_claim(&t->wait);
 	}
-	hd_guard_unlock(&t->guard);
+	hd_guard_unlock(&t->source.guard);
 	hd_finish_one(w, 0);
 	hd_leave();
 	if (freed)
@@ -112,7 +113,7 @@ static void expire(struct hd_timer *t, uint64_t n, struct hd_fiber **list)
 static uint64_t on_expiry(struct hd_timeout *timeout, uint64_t deadline, uint64_t now,
 			  struct hd_fiber **list)
 {
-	struct hd_timer *t = (struct hd_timer *)timeout;
+	struct hd_timer *t = (void *)((char *)timeout - offsetof(struct hd_timer, timeout));
 	uint64_t n = 1, again = HD_TIMER_NEVER;
 
 	if (t->period) {
@@ -121,12 +122,12 @@ static uint64_t on_expiry(struct hd_timeout *timeout, uint64_t deadline, uint64_
 		    __builtin_add_overflow(again, deadline, &again))
 			again = HD_TIMER_NEVER;
 	}
-	hd_guard_lock(&t->guard);
+	hd_guard_lock(&t->source.guard);
 	if (t->fn && !start_fn(t, list))
 		again = now + RETRY;
 	else
 		expire(t, n, list);
-	hd_guard_unlock(&t->guard);
+	hd_guard_unlock(&t->source.guard);
 	return again;
 }
 
@@ -139,9 +140,9 @@ static bool take_back(struct hd_timer *t)
 
 	if (!expired(t))
 		return false;
-	hd_guard_lock(&t->guard);
+	hd_guard_lock(&t->source.guard);
 	any = hd_timer_take(t);
-	hd_guard_unlock(&t->guard);
+	hd_guard_unlock(&t->source.guard);
 	return any;
 }
 
@@ -220,6 +221,7 @@ static int make(struct hd_timer **t, void (*fn)(void *arg), void *arg)
 
 	if (!new)
 		return -ENOMEM;
+	hd_source_init(&new->source);
 	new->timeout.fire = on_expiry;
 	new->fn = fn;
 	new->arg = arg;
@@ -242,13 +244,13 @@ static bool wait_for_fn(struct hd_timer *t)
 {
 	bool inside = hd_enter(), own;
 
-	hd_guard_lock(&t->guard);
+	hd_guard_lock(&t->source.guard);
 	own = t->running && inside && t->runner == hd_this_machine()->cur;
 	t->freed = own;
 	if (t->running && !own)
-		hd_wait_in(&t->wait, &t->guard, UINT64_MAX, false, HD_WHY_TIMER, t);
+		hd_wait_in(&t->wait, &t->source.guard, UINT64_MAX, false, HD_WHY_TIMER, t);
 	else
-		hd_guard_unlock(&t->guard);
+		hd_guard_unlock(&t->source.guard);
 	hd_leave_if(inside);
 	return own;
 }
@@ -272,17 +274,17 @@ int hd_timer_wait_until(struct hd_timer *t, uint64_t deadline)
 	inside = hd_enter();
 	if (inside)
 		hd_timer_look();
-	hd_guard_lock(&t->guard);
+	hd_guard_lock(&t->source.guard);
 	n = hd_timer_take(t);
 	if (!n && deadline && (deadline == UINT64_MAX || hd_time() < deadline)) {
 		struct hd_waiter w;
 
 		hd_waiter_init(&w, NULL, true);
 		hd_waitq_push(&t->wait, &w);
-		hd_guard_unlock(&t->guard);
-		n = hd_waiter_wait(&w, &t->guard, &t->wait, deadline, HD_WHY_TIMER, t);
+		hd_guard_unlock(&t->source.guard);
+		n = hd_waiter_wait(&w, &t->source.guard, &t->wait, deadline, HD_WHY_TIMER, t);
 	} else {
-		hd_guard_unlock(&t->guard);
+		hd_guard_unlock(&t->source.guard);
 	}
 	hd_leave_if(inside);
 	return n ? n : -ETIMEDOUT;

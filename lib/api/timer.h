@@ -7,14 +7,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "api/source.h"
 #include "core/timer.h"
 #include "core/waitq.h"
 #include "heddle/timer.h"
 
 struct hd_timer {
+	struct hd_source source;	/* first */
 	struct hd_timeout timeout;
 	uint64_t period;		/* under the timer lock */
-	uint32_t guard;
 	bool running, freed;		/* its function is called; and is to free it: by guard */
 	struct hd_fiber *runner;	/* who calls it, by guard */
 	/* by guard; raised with the timer lock held, too: 0 under that, it stays 0 */

@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 #include <errno.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "core/cancel.h"
 #include "core/poll.h"
@@ -84,21 +85,54 @@ void hd_event_drop(struct hd_event *ev)
 		hd_event_wait(ev, HD_WHY_NONE, NULL);	/* cancelled: by somebody who is at it */
 }
 
+void hd_event_init_polled(struct hd_event *ev, int eventfd)
+{
+	struct hd_machine *m = hd_this_machine();
+	struct hd_fiber *f = m ? m->cur : NULL;
+
+	ev->fiber = NULL;
+	ev->res = eventfd;
+	ev->word = &ev->state;
+	if (f && !f->cancel_off) {
+		ev->word = &f->wait;
+		atomic_store_explicit(&f->at, (uintptr_t)ev | HD_AT_EVENT, memory_order_relaxed);
+	}
+	/* seq_cst: who claims it finds it complete; before `cancelled` (hd_cancel_fiber) */
+	atomic_store(ev->word, HD_EVENT_PENDING | HD_EVENT_POLLED);
+	if (ev->word != &ev->state)
+		hd_cancel_check(f);
+}
+
+void hd_event_finish_outside(struct hd_event *ev, int32_t res)
+{
+	_Atomic uint32_t *word = ev->word;
+	int eventfd = ev->res;
+
+	ev->res = res;
+	/* relaxed: set before others knew of the event.  Before DONE, as it is closed then. */
+	if (atomic_load_explicit(word, memory_order_relaxed) & HD_EVENT_POLLED)
+		eventfd_write(eventfd, 1);
+	/* release: res before DONE, pairs with the acquires in sleep_until */
+	if (atomic_exchange_explicit(word, HD_EVENT_DONE, memory_order_acq_rel) & HD_EVENT_PARKED)
+		hd_futex_wake(word, 1);		/* it may have gone: then nobody is woken */
+}
+
 /* The same by a thread outside. */
 static int32_t sleep_until(struct hd_event *ev, uint64_t deadline)
 {
+	_Atomic uint32_t *word = ev->word;
 	uint32_t s = HD_EVENT_PENDING;
 
 	/* before the sleep, so that who finishes it knows; acquire: with DONE, res */
 	while (s != HD_EVENT_DONE &&
-	       !atomic_compare_exchange_strong_explicit(&ev->state, &s, s | HD_EVENT_PARKED,
+	       !atomic_compare_exchange_strong_explicit(word, &s, s | HD_EVENT_PARKED,
 							memory_order_acquire,
 							memory_order_acquire))
 		;
 	if (s != HD_EVENT_DONE)
 		s |= HD_EVENT_PARKED;
 	while (s != HD_EVENT_DONE) {
-		int r = hd_futex_wait(&ev->state, s, deadline == UINT64_MAX ? 0 :
+		int r = hd_futex_wait(word, s, deadline == UINT64_MAX ? 0 :
 				      hd_replay ? hd_replay_real(deadline) :
 				      deadline ? deadline : 1);
 
@@ -106,7 +140,7 @@ static int32_t sleep_until(struct hd_event *ev, uint64_t deadline)
 			hd_event_finish(ev, -ETIMEDOUT);
 			break;
 		}
-		s = atomic_load_explicit(&ev->state, memory_order_acquire);
+		s = atomic_load_explicit(word, memory_order_acquire);
 		/* it is being finished, so very soon; it may be claimed without a change to see */
 		if (r == -ETIMEDOUT)
 			deadline = UINT64_MAX;
@@ -246,10 +280,11 @@ void hd_poll_added(bool earlier)
 	}
 }
 
-static int submit(uint64_t data, void (*prep)(struct io_uring_sqe *sqe, void *arg), void *arg)
+static int submit(uint64_t data, void (*prep)(struct io_uring_sqe *sqe, void *arg), void *arg,
+		  bool more)
 {
 	struct io_uring_sqe *sqe;
-	int r;
+	int r = 0;
 
 	hd_lock(&io.sq_lock);
 	while (!(sqe = io_uring_get_sqe(&io.ring))) {
@@ -263,9 +298,11 @@ static int submit(uint64_t data, void (*prep)(struct io_uring_sqe *sqe, void *ar
 	io_uring_sqe_set_data64(sqe, data);
 	hd_san_release((void *)(uintptr_t)(data & ~LIMITED));	/* comes back in collect */
 	atomic_fetch_add(&io.inflight, 1);
-	do
-		r = io_uring_submit(&io.ring);
-	while (r == -EINTR || r == -EAGAIN || r == -EBUSY);
+	if (!more) {
+		do
+			r = io_uring_submit(&io.ring);
+		while (r == -EINTR || r == -EAGAIN || r == -EBUSY);
+	}
 	hd_unlock(&io.sq_lock);
 	if (r < 0)
 		hd_bug("io_uring does not take what it has room for");
@@ -275,16 +312,17 @@ static int submit(uint64_t data, void (*prep)(struct io_uring_sqe *sqe, void *ar
 int hd_poll_submit(struct hd_event *ev, void (*prep)(struct io_uring_sqe *sqe, void *arg),
 		   void *arg)
 {
-	return submit((uintptr_t)ev, prep, arg);
+	return submit((uintptr_t)ev, prep, arg, false);
 }
 
 int hd_poll_submit_limited(struct hd_limited *l,
-			   void (*prep)(struct io_uring_sqe *sqe, void *arg), void *arg)
+			   void (*prep)(struct io_uring_sqe *sqe, void *arg), void *arg,
+			   bool more)
 {
-	return submit((uintptr_t)l | LIMITED, prep, arg);
+	return submit((uintptr_t)l | LIMITED, prep, arg, more);
 }
 
-void hd_poll_cancel(struct hd_limited *l)
+void hd_poll_cancel(struct hd_limited *l, bool more)
 {
 	struct io_uring_sqe *sqe;
 
@@ -293,7 +331,8 @@ void hd_poll_cancel(struct hd_limited *l)
 		io_uring_submit(&io.ring);
 	io_uring_prep_cancel64(sqe, (uintptr_t)l | LIMITED, 0);
 	io_uring_sqe_set_data64(sqe, KICK);
-	io_uring_submit(&io.ring);
+	if (!more)
+		io_uring_submit(&io.ring);
 	hd_unlock(&io.sq_lock);
 }
 
@@ -317,9 +356,11 @@ static void collect(struct hd_fiber **list)
 				struct hd_limited *l = (void *)(uintptr_t)(data & ~LIMITED);
 
 				/* its fiber waits for the one or for the other */
-				if (hd_event_claim(&l->ev))
-					hd_ready_later(list, hd_event_finish(&l->ev,
+				if (hd_event_claim(l->ev)) {
+					l->won = true;
+					hd_ready_later(list, hd_event_finish(l->ev,
 									     cqe[i]->res));
+				}
 				ev = &l->gone;	/* and for this before l goes */
 			}
 			/* nobody else fires an operation's event */

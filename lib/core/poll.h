@@ -31,12 +31,16 @@
 struct hd_event {
 	_Atomic uint32_t *word;		/* its state or its fiber's wait */
 	_Atomic uint32_t state;
-	int32_t res;
-	struct hd_fiber *fiber;		/* NULL: a thread sleeps on state */
+	int32_t res;			/* until it has happened: of a POLLED one, the eventfd */
+	struct hd_fiber *fiber;		/* NULL: a thread sleeps on the word */
 };
 
-/* Of a word.  DONE is also what a fiber's wait is between waits. */
-enum { HD_EVENT_DONE = 0, HD_EVENT_PENDING = 1, HD_EVENT_PARKED = 2, HD_EVENT_CLAIMED = 4 };
+/*
+ * Of a word.  DONE is also what a fiber's wait is between waits.  POLLED: a thread
+ * sleeps in poll(2), and is woken by an eventfd.
+ */
+enum { HD_EVENT_DONE = 0, HD_EVENT_PENDING = 1, HD_EVENT_PARKED = 2, HD_EVENT_CLAIMED = 4,
+       HD_EVENT_POLLED = 8 };
 
 /* One that a cancel leaves alone. */
 static inline void hd_event_init(struct hd_event *ev)
@@ -64,6 +68,12 @@ static inline void hd_event_init_cancellable(struct hd_event *ev)
 	/* release: who claims it, finds it complete */
 	atomic_store_explicit(&f->wait, HD_EVENT_PENDING, memory_order_release);
 }
+
+/*
+ * One whose waiter, a fiber or not, sleeps in poll(2) on an eventfd, too (api/select_fd.c);
+ * a cancel ends it.  It must come to its end, and the eventfd stays until then.
+ */
+void hd_event_init_polled(struct hd_event *ev, int eventfd);
 
 /*
  * It has happened, with res.  False if it had already.  The event may be gone
@@ -110,11 +120,18 @@ static inline bool hd_event_claim(struct hd_event *ev)
 	return true;
 }
 
+/* Of one that a thread waits for. */
+void hd_event_finish_outside(struct hd_event *ev, int32_t res);
+
 static inline struct hd_fiber *hd_event_finish(struct hd_event *ev, int32_t res)
 {
 	struct hd_fiber *fiber = ev->fiber;
 	_Atomic uint32_t *word = ev->word;
 
+	if (__builtin_expect(!fiber, 0)) {
+		hd_event_finish_outside(ev, res);
+		return NULL;
+	}
 	ev->res = res;
 	/*
 	 * acquire: the park before our hd_ready; release: res before DONE (hd_event_fired).
@@ -125,8 +142,6 @@ static inline struct hd_fiber *hd_event_finish(struct hd_event *ev, int32_t res)
 	else if (!(atomic_exchange_explicit(word, HD_EVENT_DONE, memory_order_acq_rel) &
 		   HD_EVENT_PARKED))
 		return NULL;
-	if (__builtin_expect(!fiber, 0))
-		hd_futex_wake(word, 1);		/* it may have gone: then nobody is woken */
 	return fiber;
 }
 
@@ -175,17 +190,21 @@ int hd_poll_submit(struct hd_event *ev, void (*prep)(struct io_uring_sqe *sqe, v
 		   void *arg);
 
 /*
- * The same for an operation that may be given up: a timer, too, may fire `ev`,
- * and `gone` fires with the result once the ring is through with the operation.
- * Not by a linked timeout: the kernel does not honour one whose submitter's
- * thread has ended.
+ * The same for an operation that may be given up: a timer, too, or another operation,
+ * may fire `ev`, and `gone` fires with the result once the ring is through with the
+ * operation.  Not by a linked timeout: the kernel does not honour one whose submitter's
+ * thread has ended.  more: others follow at once, and the last without has the kernel
+ * told of all.
  */
 struct hd_limited {
-	struct hd_event ev, gone;
+	struct hd_event *ev;
+	struct hd_event gone;
+	bool won;			/* it was this one that fired ev */
 };
 int hd_poll_submit_limited(struct hd_limited *l,
-			   void (*prep)(struct io_uring_sqe *sqe, void *arg), void *arg);
+			   void (*prep)(struct io_uring_sqe *sqe, void *arg), void *arg,
+			   bool more);
 /* Have it end with -ECANCELED, if it has not ended. */
-void hd_poll_cancel(struct hd_limited *l);
+void hd_poll_cancel(struct hd_limited *l, bool more);
 
 #endif

@@ -37,13 +37,6 @@
 bool hd_replay;
 struct hd_fast hd_fast = HD_FAST;
 
-struct io_wait {
-	struct hd_event ev;
-	struct io_wait *next, **at;	/* at NULL: in no list */
-	struct pollfd fd;
-	bool outside;			/* made ready by who is not in the program */
-};
-
 /*
  * But for what says otherwise, of the holder of the one processor, in or out of the
  * scheduler: handing it on orders one after the other.
@@ -63,7 +56,7 @@ static struct {
 	struct { uint64_t id, priority; } lowered[LOWERED];
 
 	struct hd_lock lock;		/* of what follows; a leaf */
-	struct io_wait *waits;
+	struct hd_replay_wait *waits;
 	struct hd_machine *blocked;
 } rp;
 
@@ -353,7 +346,7 @@ bool hd_replay_idle(void)
 	if (next == UINT64_MAX)
 		return false;
 	hd_lock(&rp.lock);
-	for (struct io_wait *w = rp.waits; w; w = w->next)
+	for (struct hd_replay_wait *w = rp.waits; w; w = w->next)
 		outside |= w->outside;
 	hd_unlock(&rp.lock);
 	/* what comes from elsewhere comes in its own time: then that passes here, too */
@@ -372,7 +365,7 @@ bool hd_replay_idle(void)
 
 /* ---- I/O ------------------------------------------------------------------ */
 
-static void unlink_wait(struct io_wait *w)
+static void unlink_wait(struct hd_replay_wait *w)
 {
 	if (!w->at)
 		return;
@@ -393,13 +386,13 @@ static bool look_at_io(int ms)
 	if (!__atomic_load_n(&rp.waits, __ATOMIC_RELAXED) || !hd_trylock(&looking))
 		return false;
 	hd_lock(&rp.lock);
-	for (struct io_wait *w = rp.waits; w && n < POLL_MAX; w = w->next)
+	for (struct hd_replay_wait *w = rp.waits; w && n < POLL_MAX; w = w->next)
 		fds[n++] = w->fd;
 	hd_unlock(&rp.lock);
 	if (poll(fds, n, ms) <= 0)
 		n = 0;
 	hd_lock(&rp.lock);
-	for (struct io_wait *w = rp.waits, *next; w && i < n; w = next) {
+	for (struct hd_replay_wait *w = rp.waits, *next; w && i < n; w = next) {
 		next = w->next;
 		/* others have come or gone meanwhile, if a thread runs that should not */
 		while (i < n && fds[i].fd != w->fd.fd)
@@ -407,8 +400,10 @@ static bool look_at_io(int ms)
 		if (i == n || !fds[i++].revents)
 			continue;
 		unlink_wait(w);
-		if (hd_event_claim(&w->ev))
-			hd_ready_later(&list, hd_event_finish(&w->ev, fds[i - 1].revents));
+		if (hd_event_claim(w->ev)) {
+			w->won = true;
+			hd_ready_later(&list, hd_event_finish(w->ev, fds[i - 1].revents));
+		}
 	}
 	hd_unlock(&rp.lock);
 	hd_unlock(&looking);
@@ -424,10 +419,33 @@ static bool from_outside(int fd)
 	return !fstat(fd, &st) && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode);
 }
 
+void hd_replay_watch(struct hd_replay_wait *w, int fd, unsigned int events, struct hd_event *ev)
+{
+	*w = (struct hd_replay_wait){ .ev = ev, .fd = { .fd = fd, .events = (short)events },
+				      .outside = from_outside(fd) };
+	hd_lock(&rp.lock);
+	w->next = rp.waits;
+	w->at = &rp.waits;
+	if (w->next)
+		w->next->at = &w->next;
+	__atomic_store_n(&rp.waits, w, __ATOMIC_RELAXED);
+	hd_unlock(&rp.lock);
+	hd_poll_count(1);
+}
+
+void hd_replay_unwatch(struct hd_replay_wait *w)
+{
+	hd_lock(&rp.lock);
+	unlink_wait(w);
+	hd_unlock(&rp.lock);
+	hd_poll_count(-1);
+}
+
 int hd_replay_poll(int fd, unsigned int events, uint64_t deadline)
 {
 	struct pollfd now = { .fd = fd, .events = (short)events };
-	struct io_wait w = { .fd = now };
+	struct hd_replay_wait w;
+	struct hd_event ev;
 	int r;
 
 	if (fd < 0)
@@ -438,21 +456,10 @@ int hd_replay_poll(int fd, unsigned int events, uint64_t deadline)
 		r = now.revents & POLLNVAL ? -EBADF : now.revents;
 		goto out;
 	}
-	w.outside = from_outside(fd);
-	hd_event_init_cancellable(&w.ev);
-	hd_lock(&rp.lock);
-	w.next = rp.waits;
-	w.at = &rp.waits;
-	if (w.next)
-		w.next->at = &w.next;
-	__atomic_store_n(&rp.waits, &w, __ATOMIC_RELAXED);
-	hd_unlock(&rp.lock);
-	hd_poll_count(1);
-	r = hd_event_wait_until(&w.ev, deadline, HD_WHY_IO, NULL);
-	hd_lock(&rp.lock);
-	unlink_wait(&w);
-	hd_unlock(&rp.lock);
-	hd_poll_count(-1);
+	hd_event_init_cancellable(&ev);
+	hd_replay_watch(&w, fd, events, &ev);
+	r = hd_event_wait_until(&ev, deadline, HD_WHY_IO, NULL);
+	hd_replay_unwatch(&w);
 	if (r > 0 && r & POLLNVAL)
 		r = -EBADF;
 out:

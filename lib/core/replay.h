@@ -29,12 +29,14 @@
 #ifndef HEDDLE_CORE_REPLAY_H
 #define HEDDLE_CORE_REPLAY_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "ground/futex.h"
 
+struct hd_event;
 struct hd_fiber;
 struct hd_machine;
 struct hd_proc;
@@ -97,6 +99,19 @@ uint64_t hd_replay_deadline(uint64_t deadline);
 
 /* The fiber waits until fd is ready: revents; -ETIMEDOUT, -ECANCELED, -EBADF. */
 int hd_replay_poll(int fd, unsigned int events, uint64_t deadline);
+/*
+ * ev fires with revents once fd is ready, until unwatch; by a fiber inside.  `won`: it was
+ * this one that fired it.
+ */
+struct hd_replay_wait {
+	struct hd_event *ev;
+	struct hd_replay_wait *next, **at;	/* at NULL: in no list */
+	struct pollfd fd;
+	bool outside;			/* made ready by who is not in the program */
+	bool won;
+};
+void hd_replay_watch(struct hd_replay_wait *w, int fd, unsigned int events, struct hd_event *ev);
+void hd_replay_unwatch(struct hd_replay_wait *w);
 /* Nothing can run: see to I/O and timers.  False: nothing has happened. */
 bool hd_replay_idle(void);
 
