@@ -13,10 +13,9 @@
 
 #include "api/spawn.h"
 
-#define KNOWN_FLAGS	((HD_SPAWN_FROM_TEMPLATE << 1) - 1)
-/* Time namespaces are not for tasks that share memory, not even on their way to an exec. */
+#define KNOWN_FLAGS	((HD_SPAWN_CORE_SCHED << 1) - 1)
 #define KNOWN_NAMESPACES (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | \
-			  CLONE_NEWCGROUP | CLONE_NEWUSER | CLONE_NEWPID)
+			  CLONE_NEWCGROUP | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWTIME)
 
 /* ---- the request ---- */
 
@@ -46,6 +45,25 @@ static int copy_attr(struct hd_spawn_attr *to, const struct hd_spawn_attr *from)
 	return to->flags & ~KNOWN_FLAGS ? EINVAL : 0;
 }
 
+/* A name in /proc/self/attr, and nothing else in /proc. */
+static bool is_lsm_name(const char *name)
+{
+	return *name && strlen(name) < 32 && !strchr(name, '/') && *name != '.';
+}
+
+static int check_later(const struct hd_spawn_attr *at, struct hd_spawn_error *err)
+{
+	/* The child could not name it: it has numbers of its own. */
+	if (at->flags & HD_SPAWN_CORE_SCHED &&
+	    (at->core_sched < 0 || (at->core_sched && at->namespaces & CLONE_NEWPID)))
+		return hd_spawn_fail(err, EINVAL, HD_STEP_CORE_SCHED, 0);
+	if (at->time_offsets && !(at->namespaces & CLONE_NEWTIME))
+		return hd_spawn_fail(err, EINVAL, HD_STEP_TIME_OFFSETS, 0);
+	if (at->exec_lsm && (!at->exec_label || !is_lsm_name(at->exec_lsm)))
+		return hd_spawn_fail(err, EINVAL, HD_STEP_EXEC_LABEL, 0);
+	return 0;
+}
+
 /* What no kernel need be asked. */
 static int check_attr(const struct hd_spawn_attr *at, struct hd_spawn_error *err)
 {
@@ -67,7 +85,7 @@ static int check_attr(const struct hd_spawn_attr *at, struct hd_spawn_error *err
 		return hd_spawn_fail(err, EINVAL, HD_STEP_PDEATHSIG, 0);
 	if (at->n_rlimits && !at->rlimits)
 		return hd_spawn_fail(err, EINVAL, HD_STEP_RLIMIT, 0);
-	return 0;
+	return check_later(at, err);
 }
 
 static bool only_in_user_space(const struct hd_spawn_req *req)
@@ -76,7 +94,7 @@ static bool only_in_user_space(const struct hd_spawn_req *req)
 
 	/* FROM_TEMPLATE is a matter of who asks. */
 	if ((at->flags & ~HD_SPAWN_FROM_TEMPLATE) >= HD_SPAWN_SIGIGNORE || at->namespaces ||
-	    at->n_rlimits || at->affinity || at->seccomp)
+	    at->n_rlimits || at->affinity || at->seccomp || at->sched || at->exec_label)
 		return true;
 	for (unsigned int i = 0; i < req->n; i++)
 		if (req->actions[i].op > HD_SPAWN_FCHDIR)
@@ -105,6 +123,10 @@ static void take_attr(struct hd_spawn_req *req, const struct hd_spawn_attr *at)
 						      at->oom_score_adj);
 	req->uid_map_len = at->uid_map ? strlen(at->uid_map) : 0;
 	req->gid_map_len = at->gid_map ? strlen(at->gid_map) : 0;
+	req->time_offsets_len = at->time_offsets ? strlen(at->time_offsets) : 0;
+	req->exec_label_len = at->exec_label ? strlen(at->exec_label) : 0;
+	snprintf(req->label_path, sizeof(req->label_path), "/proc/self/attr/%s%sexec",
+		 at->exec_lsm ? at->exec_lsm : "", at->exec_lsm ? "/" : "");
 	req->user_only = only_in_user_space(req);
 }
 

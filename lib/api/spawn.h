@@ -45,8 +45,10 @@ struct hd_spawn_req {
 	bool user_only;			/* the module does not know all of it */
 	/* Counted and written by the parent: the child calls nothing of libc. */
 	size_t uid_map_len, gid_map_len;
+	size_t time_offsets_len, exec_label_len;
 	char oom[16];
 	unsigned int oom_len;
+	char label_path[64];
 };
 
 enum hd_child_state {

@@ -101,6 +101,21 @@ CHILD void hd_child_session(struct hd_child *c)
 
 /* ---- scheduling and the like, with the caller's rights and its /proc ---- */
 
+/* Whatever the caller has, which the clone has passed on. */
+CHILD static void core_sched(struct hd_child *c)
+{
+	pid_t with = c->req->attr->core_sched;
+	long r;
+
+	if (with)
+		r = hd_raw_syscall(__NR_prctl, PR_SCHED_CORE, PR_SCHED_CORE_SHARE_FROM, with,
+				   PR_SCHED_CORE_SCOPE_THREAD, 0);
+	else
+		r = hd_raw_syscall(__NR_prctl, PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0,
+				   PR_SCHED_CORE_SCOPE_THREAD_GROUP, 0);
+	hd_child_check(c, r, HD_STEP_CORE_SCHED);
+}
+
 CHILD static void policy(struct hd_child *c)
 {
 	const struct hd_spawn_req *req = c->req;
@@ -119,6 +134,45 @@ CHILD static void policy(struct hd_child *c)
 		r = CALL(sched_setaffinity, 0, at->affinity_size, at->affinity, 0);
 		hd_child_check(c, r, HD_STEP_AFFINITY);
 	}
+	/* After the affinity: a deadline is only for who may run anywhere, or nearly so. */
+	if (at->sched)
+		hd_child_check(c, CALL(sched_setattr, 0, at->sched, 0, 0), HD_STEP_SCHED_ATTR);
+	if (req->flags & HD_SPAWN_CORE_SCHED)
+		core_sched(c);
+}
+
+/* What security modules take the program for.  By the caller's label, which has the right. */
+CHILD static void exec_label(struct hd_child *c)
+{
+	const struct hd_spawn_req *req = c->req;
+
+	if (req->attr->exec_label)
+		hd_child_check(c, write_file(req->label_path, req->attr->exec_label,
+					     req->exec_label_len), HD_STEP_EXEC_LABEL);
+}
+
+/*
+ * A time namespace is entered by the exec, since Linux 6.3; before that by a fork with its
+ * memory copied only.  The same change of the kernel's took away the rule that a task on its
+ * way there makes no other in its memory.  So that is asked for, with a pid that is taken:
+ * a rule says EINVAL, and whatever else is said there is no rule, nor is there a task.
+ */
+CHILD static void time_namespace(struct hd_child *c)
+{
+	const struct hd_spawn_req *req = c->req;
+	const pid_t first = 1;
+	const struct clone_args args = {
+		.flags = CLONE_VM | CLONE_VFORK, .set_tid = (uintptr_t)&first, .set_tid_size = 1,
+	};
+	long r = CALL(clone3, &args, sizeof(args), 0, 0);
+
+	if (r == -EINVAL || r == -ENOSYS)
+		hd_child_fail(c, -EOPNOTSUPP, HD_STEP_NAMESPACES, 0);
+	if (!req->attr->time_offsets)
+		return;
+	r = write_file("/proc/self/timens_offsets", req->attr->time_offsets,
+		       req->time_offsets_len);
+	hd_child_check(c, r, HD_STEP_TIME_OFFSETS);
 }
 
 CHILD void hd_child_scheduling(struct hd_child *c)
@@ -150,8 +204,11 @@ CHILD void hd_child_scheduling(struct hd_child *c)
 	if (req->flags & HD_SPAWN_PERSONALITY)
 		hd_child_check(c, CALL(personality, at->personality, 0, 0, 0),
 			       HD_STEP_PERSONALITY);
+	exec_label(c);
 	if (rest)
 		hd_child_check(c, CALL(unshare, rest, 0, 0, 0), HD_STEP_NAMESPACES);
+	if (rest & CLONE_NEWTIME)
+		time_namespace(c);
 }
 
 /* ---- limits ---- */

@@ -62,6 +62,10 @@ static const struct {
 	[HD_STEP_SUSPEND] = { "suspend", NULL },
 	[HD_STEP_SECCOMP] = { "seccomp", NULL },
 	[HD_STEP_PDEATHSIG] = { "parent-death signal", NULL },
+	[HD_STEP_CORE_SCHED] = { "core scheduling", NULL },
+	[HD_STEP_SCHED_ATTR] = { "scheduling attributes", NULL },
+	[HD_STEP_TIME_OFFSETS] = { "time offsets", NULL },
+	[HD_STEP_EXEC_LABEL] = { "exec label", NULL },
 };
 
 static void name_action(const struct hd_spawn_action *a, struct hd_spawn_error *err)
@@ -94,6 +98,12 @@ void hd_spawn_name_failure(const struct hd_spawn_req *req, const struct hd_spawn
 		break;
 	case HD_STEP_ID_MAP:
 		err->path = err->index ? "/proc/self/gid_map" : "/proc/self/uid_map";
+		break;
+	case HD_STEP_TIME_OFFSETS:
+		err->path = "/proc/self/timens_offsets";
+		break;
+	case HD_STEP_EXEC_LABEL:
+		err->path = at->exec_lsm ? at->exec_lsm : "/proc/self/attr/exec";
 		break;
 	case HD_STEP_OOM_SCORE_ADJ:
 		err->path = "/proc/self/oom_score_adj";

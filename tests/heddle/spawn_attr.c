@@ -12,6 +12,8 @@ static void attr_child(const char *mode);
 #include "spawn_common.h"
 
 #include <linux/capability.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
 #include <linux/securebits.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
@@ -21,10 +23,23 @@ static void attr_child(const char *mode);
 #include <sys/personality.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/utsname.h>
+#include <time.h>
 
 #define USER		54321	/* nobody's */
 #define FILTERED	111	/* errno of our filter */
 #define MPOL_INTERLEAVE_	3
+#define SCHED_DEADLINE_		6
+
+/* Of <linux/sched/types.h>, which <sched.h> is at odds with. */
+struct sched_attr {
+	uint32_t size, sched_policy;
+	uint64_t sched_flags;
+	int32_t sched_nice;
+	uint32_t sched_priority;
+	uint64_t sched_runtime, sched_deadline, sched_period;
+	uint32_t sched_util_min, sched_util_max;
+};
 
 /* ---- what a process says of itself ---- */
 
@@ -48,11 +63,12 @@ static void put_lines(FILE *f, const char *path, const char *const *names)
 
 static void put_namespaces(FILE *f)
 {
-	static const char *const kinds[] = { "mnt", "uts", "ipc", "net", "cgroup", "user", "pid" };
+	static const char *const kinds[] = { "mnt", "uts", "ipc", "net", "cgroup", "user", "pid",
+					     "time" };
 	char path[64], link[64];
 	ssize_t n;
 
-	for (unsigned int i = 0; i < 7; i++) {
+	for (unsigned int i = 0; i < 8; i++) {
 		snprintf(path, sizeof(path), "/proc/self/ns/%s", kinds[i]);
 		n = readlink(path, link, sizeof(link) - 1);
 		link[n > 0 ? n : 0] = '\0';
@@ -92,6 +108,7 @@ static void put_attrs(FILE *f)
 	fprintf(f, "slack=%d\n", prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0));
 	fprintf(f, "personality=%x\n", (unsigned int)personality(0xffffffff));
 	fprintf(f, "dumpable=%d\n", prctl(PR_GET_DUMPABLE, 0, 0, 0, 0));
+	fprintf(f, "thp=%d\n", prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
 	fprintf(f, "group=%d,%d\n", getsid(0) == getpid(), getpgid(0) == getpid());
 }
 
@@ -104,6 +121,22 @@ static char *attrs(void)
 	put_attrs(f);
 	fclose(f);
 	return text;
+}
+
+static void put_core_and_time(void)
+{
+	struct sched_attr sched = { .size = sizeof(sched) };
+	unsigned long cookie = 0;
+	struct timespec now = { 0 };
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	printf("boottime=%ld\n", (long)now.tv_sec);
+	prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, 0, PR_SCHED_CORE_SCOPE_THREAD, &cookie);
+	printf("core=%d\n", cookie != 0);
+	if (!syscall(SYS_sched_getattr, 0, &sched, sizeof(sched), 0))
+		printf("sched=%u,%llu,%u,%u\n", sched.sched_policy,
+		       (unsigned long long)sched.sched_runtime, sched.sched_util_min,
+		       sched.sched_util_max);
 }
 
 /* Only the program itself can say these. */
@@ -120,6 +153,7 @@ static void put_rest(void)
 	printf("pid=%d\n", (int)getpid());
 	printf("cwd=%s\n", getcwd(cwd, sizeof(cwd)) ? cwd : "?");
 	printf("terminal=%d,%d\n", tty >= 0, tty >= 0 && tcgetpgrp(tty) == getpgrp());
+	put_core_and_time();
 	printf("acct=%d\n", syscall(SYS_acct, "/nonexistent/file") ? errno : 0);
 	if (tty >= 0)
 		close(tty);
@@ -381,6 +415,105 @@ SPAWN_TEST(real_time)
 	free(j);
 }
 
+/* What the kernel itself says to that: an errno, 0 if it can be had here. */
+static int kernel_says(int (*attempt)(const void *arg), const void *arg)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(attempt(arg) ? errno : 0);
+	waitpid(pid, &status, 0);
+	return WEXITSTATUS(status);
+}
+
+static int set_sched(const void *arg)
+{
+	return (int)syscall(SYS_sched_setattr, 0, arg, 0);
+}
+
+/* A deadline, a range of utilisation, and what there is not. */
+SPAWN_TEST(scheduling_attributes)
+{
+	const struct sched_attr attr[] = {
+		{ .size = sizeof(attr[0]), .sched_policy = SCHED_DEADLINE_,
+		  .sched_runtime = 20000000, .sched_deadline = 100000000,
+		  .sched_period = 100000000 },
+		{ .size = sizeof(attr[0]), .sched_flags = SCHED_FLAG_KEEP_ALL |
+		  SCHED_FLAG_UTIL_CLAMP, .sched_util_min = 17, .sched_util_max = 555 },
+		{ .size = sizeof(attr[0]), .sched_policy = SCHED_BATCH, .sched_nice = 7 },
+		{ .size = sizeof(attr[0]), .sched_policy = 77 },
+	};
+
+	/* An emulator does not know the call. */
+	for (int i = 0; i < 4; i++) {
+		struct job *j = job_new(flags, "child:attrs");
+		int err = kernel_says(set_sched, &attr[i]);
+
+		j->attr.sched = &attr[i];
+		if (err) {
+			EXPECT_NOT(j, err, HD_STEP_SCHED_ATTR, 0);
+		} else {
+			expect_attrs(_metadata, j);
+			EXPECT_NE(NULL, strstr(j->out, !i ? "\nsched=6,20000000," :
+							i == 1 ? ",17,555\n" : "\nnice=7\n"));
+		}
+		EXPECT_TRUE(i < 2 || emulated() || err == (i == 2 ? 0 : EINVAL));
+		free(j);
+	}
+}
+
+static int new_core(const void *arg)
+{
+	(void)arg;
+	return prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, PR_SCHED_CORE_SCOPE_THREAD_GROUP, 0);
+}
+
+static int same_core(const void *arg)
+{
+	return prctl(PR_SCHED_CORE, PR_SCHED_CORE_SHARE_FROM, *(const pid_t *)arg,
+		     PR_SCHED_CORE_SCOPE_THREAD, 0);
+}
+
+/* Where hardware threads share cores and the kernel looks after that; else as it says. */
+SPAWN_TEST(core_scheduling)
+{
+	const pid_t self = getpid();
+	struct job *j = job_new(flags | HD_SPAWN_CORE_SCHED, "child:attrs");
+	int err[2] = { kernel_says(new_core, NULL), kernel_says(same_core, &self) };
+
+	for (int i = 0; i < 2; i++) {
+		j->n = 0;
+		j->attr.core_sched = i ? self : 0;
+		if (err[i]) {
+			EXPECT_NOT(j, err[i], HD_STEP_CORE_SCHED, 0);
+		} else {
+			expect_attrs(_metadata, j);
+			EXPECT_TRUE(said(j, "core=%d", !i));
+		}
+	}
+	j->attr.core_sched = -1;
+	EXPECT_NOT(j, EINVAL, HD_STEP_CORE_SCHED, 0);
+	j->attr.core_sched = self;
+	j->attr.namespaces = CLONE_NEWPID;
+	EXPECT_NOT(j, EINVAL, HD_STEP_CORE_SCHED, 0);
+	free(j);
+}
+
+/* What belongs to memory is in none of the attributes: the program has it as the caller. */
+SPAWN_TEST(memory_flags)
+{
+	struct job *j = job_new(flags, "child:attrs");
+
+	if (!prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)) {
+		expect_attrs(_metadata, j);
+		EXPECT_TRUE(said(j, "thp=1"));
+		EXPECT_TRUE(said(j, "dumpable=1"));
+		EXPECT_EQ(0, prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0));
+	}
+	free(j);
+}
+
 SPAWN_TEST(memory_policy)
 {
 	struct job *j = job_new(flags | HD_SPAWN_MEMPOLICY, "child:attrs");
@@ -493,7 +626,7 @@ SPAWN_TEST(namespaces)
 	close(fd);
 
 	j->n = 0;
-	j->attr.namespaces = 0x80;	/* CLONE_NEWTIME */
+	j->attr.namespaces = CLONE_VM;
 	EXPECT_NOT(j, EINVAL, HD_STEP_NAMESPACES, 0);
 	free(j);
 }
@@ -542,6 +675,61 @@ SPAWN_TEST(process_and_user_namespace)
 	j->attr.namespaces = 0;
 	j->attr.uid_map = "0 0 1";
 	EXPECT_NOT(j, EINVAL, HD_STEP_ID_MAP, 0);
+	free(j);
+}
+
+static bool linux_since(int major, int minor)
+{
+	struct utsname u;
+	int a = 0, b = 0;
+
+	uname(&u);
+	return sscanf(u.release, "%d.%d", &a, &b) == 2 &&
+	       (a > major || (a == major && b >= minor));
+}
+
+#define DAYS	864000
+
+/* The exec enters it, or there is no program: never one that is left outside. */
+SPAWN_TEST(time_namespace)
+{
+	bool can = linux_since(6, 3) && syscall(SYS_clone3, NULL, 0) && errno != ENOSYS;
+	struct job *j = job_new(flags, "child:attrs");
+	struct timespec now;
+	char line[96];
+	const char *at;
+
+	if (access("/proc/self/ns/time", F_OK) || emulated()) {
+		free(j);
+		SKIP(return, "no time namespaces here");
+	}
+	j->attr.namespaces = CLONE_NEWTIME;
+	j->attr.time_offsets = "boottime 864000 0\nmonotonic 5 0\n";
+	if (can) {
+		clock_gettime(CLOCK_BOOTTIME, &now);
+		expect_attrs(_metadata, j);
+		ns_line("time", line, sizeof(line));
+		EXPECT_EQ(NULL, strstr(j->out, line));
+		at = strstr(j->out, "\nboottime=");
+		EXPECT_NE(NULL, at);
+		EXPECT_LE(now.tv_sec + DAYS, at ? atol(at + 10) : 0);
+		j->n = 0;
+		j->attr.time_offsets = NULL;
+		j->attr.namespaces |= CLONE_NEWUTS | CLONE_NEWPID;
+		expect_attrs(_metadata, j);
+		EXPECT_EQ(NULL, strstr(j->out, line));
+		j->n = 0;
+		j->attr.namespaces = CLONE_NEWTIME;
+		j->attr.time_offsets = "nonsense";
+		EXPECT_NOT(j, EINVAL, HD_STEP_TIME_OFFSETS, 0);
+		EXPECT_STREQ("/proc/self/timens_offsets", j->err.path);
+		j->attr.time_offsets = "boottime -999999999 0";
+		EXPECT_NOT(j, ERANGE, HD_STEP_TIME_OFFSETS, 0);
+	} else {
+		EXPECT_NOT(j, EOPNOTSUPP, HD_STEP_NAMESPACES, 0);
+	}
+	j->attr.namespaces = CLONE_NEWUTS;
+	EXPECT_NOT(j, EINVAL, HD_STEP_TIME_OFFSETS, 0);
 	free(j);
 }
 
@@ -742,6 +930,88 @@ SPAWN_TEST(landlock)
 	if (fd >= 0)
 		close(fd);
 	free(j);
+}
+
+/* ---- security modules ---- */
+
+#define SECURITYFS	"/sys/kernel/security"
+#define POLICIES	SECURITYFS "/apparmor/policy/namespaces/"
+
+static int write_label(const void *arg)
+{
+	int fd = open("/proc/self/attr/exec", O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, arg, strlen(arg)) < 0 ? -1 : 0;
+}
+
+/* Of a policy of its own, where AppArmor makes one: there its program's label is seen. */
+static void in_a_policy(struct __test_metadata *_metadata, unsigned int flags)
+{
+	struct job *j = job_new(flags | HD_SPAWN_SUSPENDED, "child:exit");
+	char name[32], path[160], label[64], got[64] = "";
+	FILE *f;
+
+	snprintf(name, sizeof(name), "hd_attr_%d", (int)getpid());
+	snprintf(path, sizeof(path), POLICIES "%s", name);
+	if (mkdir(path, 0755)) {
+		TH_LOG("no policy of AppArmor's can be made here");
+		free(j);
+		return;
+	}
+	snprintf(label, sizeof(label), "exec :%s:unconfined", name);
+	j->argv[2] = (char *)"4";
+	j->attr.exec_label = label;
+	j->attr.exec_lsm = "apparmor";
+	EXPECT_EQ(0, job_spawn(j)) {
+		char why[256];
+
+		TH_LOG("%s", hd_spawn_strerror(&j->err, why, sizeof(why)));
+	}
+	snprintf(path, sizeof(path), "/proc/%d/attr/apparmor/current", (int)j->p.pid);
+	f = fopen(path, "re");
+	EXPECT_NE(NULL, f);
+	if (f) {
+		EXPECT_NE(NULL, fgets(got, sizeof(got), f));
+		fclose(f);
+	}
+	EXPECT_NE(NULL, strstr(got, name));
+	EXPECT_EQ(0, hd_kill(&j->p, SIGCONT));
+	EXPECT_EQ(0, hd_wait(&j->p, &j->status));
+	EXPECT_EQ(4 << 8, j->status);
+	snprintf(label, sizeof(label), "exec no_such_profile_at_all");
+	EXPECT_NOT(j, ENOENT, HD_STEP_EXEC_LABEL, 0);
+	EXPECT_STREQ("apparmor", j->err.path);
+	snprintf(path, sizeof(path), POLICIES "%s", name);
+	EXPECT_EQ(0, rmdir(path));
+	free(j);
+}
+
+SPAWN_TEST(exec_label)
+{
+	static const char label[] = "no such label";
+	static const char *const bad[] = { "", "..", "a/b", "../../1/attr" };
+	struct job *j = job_new(flags, "child:exit");
+	int err = kernel_says(write_label, label);
+
+	j->attr.exec_label = label;
+	EXPECT_NE(0, err);
+	EXPECT_NOT(j, err, HD_STEP_EXEC_LABEL, 0);
+	EXPECT_STREQ("/proc/self/attr/exec", j->err.path);
+	for (int i = 0; i < 4; i++) {
+		j->attr.exec_lsm = bad[i];
+		EXPECT_NOT(j, EINVAL, HD_STEP_EXEC_LABEL, 0);
+	}
+	j->attr.exec_lsm = "no_such_module";
+	EXPECT_NOT(j, ENOENT, HD_STEP_EXEC_LABEL, 0);
+	EXPECT_STREQ("no_such_module", j->err.path);
+	j->attr.exec_label = NULL;
+	EXPECT_NOT(j, EINVAL, HD_STEP_EXEC_LABEL, 0);
+	free(j);
+	if (!access("/proc/self/attr/apparmor/exec", F_OK)) {
+		if (access(POLICIES, F_OK))
+			mount("securityfs", SECURITYFS, "securityfs", 0, NULL);
+		in_a_policy(_metadata, flags);
+	}
 }
 
 /* ---- suspended ---- */

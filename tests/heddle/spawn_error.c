@@ -349,8 +349,16 @@ TEST(step_names)
 		  "ambient capabilities, capability 21: Operation not permitted" },
 		{ { EBADF, HD_STEP_CGROUP, 0, 0, 7, NULL }, "cgroup (fd 7): Bad file descriptor" },
 		{ { EINVAL, HD_STEP_SECCOMP, 0, 0, -1, NULL }, "seccomp: Invalid argument" },
-		{ { EPERM, HD_STEP_PDEATHSIG + 1, 0, 0, -1, NULL },
-		  "step 32: Operation not permitted" },
+		{ { ENODEV, HD_STEP_CORE_SCHED, 0, 0, -1, NULL },
+		  "core scheduling: No such device" },
+		{ { EINVAL, HD_STEP_SCHED_ATTR, 0, 0, -1, NULL },
+		  "scheduling attributes: Invalid argument" },
+		{ { ERANGE, HD_STEP_TIME_OFFSETS, 0, 0, -1, "/proc/self/timens_offsets" },
+		  "time offsets /proc/self/timens_offsets: Numerical result out of range" },
+		{ { ENOENT, HD_STEP_EXEC_LABEL, 0, 0, -1, "apparmor" },
+		  "exec label apparmor: No such file or directory" },
+		{ { EPERM, HD_STEP_EXEC_LABEL + 1, 0, 0, -1, NULL },
+		  "step 36: Operation not permitted" },
 		{ { 0, HD_STEP_NONE, 0, 0, -1, NULL }, "Success" },
 	};
 	char buf[128];

@@ -48,6 +48,7 @@ HD_BEGIN_DECLS
 #define HD_SPAWN_SUSPENDED	(1u << 26)	/* stopped (SIGSTOP) until hd_kill(p, SIGCONT) */
 #define HD_SPAWN_PDEATHSIG	(1u << 27)	/* pdeathsig when the caller's process ends */
 #define HD_SPAWN_FROM_TEMPLATE	(1u << 28)	/* a clean thread's state, not the caller's */
+#define HD_SPAWN_CORE_SCHED	(1u << 29)	/* core_sched: whom it may share a core with */
 
 struct hd_spawn_rlimit {
 	int resource;		/* RLIMIT_* */
@@ -55,6 +56,7 @@ struct hd_spawn_rlimit {
 };
 
 struct sock_fprog;		/* <linux/filter.h> */
+struct sched_attr;		/* <linux/sched/types.h> */
 
 /*
  * Zero it, set size and what is wanted.  What pointers point to is the caller's and
@@ -78,7 +80,7 @@ struct hd_spawn_attr {
 	uint64_t cap_inheritable;
 	uint64_t cap_ambient;
 	int cgroup;
-	unsigned int namespaces;	/* unless 0: new ones, CLONE_NEW*; not NEWTIME */
+	unsigned int namespaces;	/* unless 0: new ones, CLONE_NEW* */
 	const char *uid_map;		/* unless NULL, with CLONE_NEWUSER: "0 1000 1" */
 	const char *gid_map;		/* the same; setgroups is denied */
 	const struct hd_spawn_rlimit *rlimits;
@@ -97,6 +99,11 @@ struct hd_spawn_attr {
 	unsigned int personality;
 	unsigned long timer_slack_ns;
 	int pdeathsig;
+	pid_t core_sched;		/* 0: with nobody; else with process core_sched, as that */
+	const struct sched_attr *sched;	/* unless NULL: sched_setattr(2), after policy */
+	const char *time_offsets;	/* unless NULL, with CLONE_NEWTIME: "monotonic 86400 0" */
+	const char *exec_label;		/* unless NULL: what /proc/self/attr/exec is told */
+	const char *exec_lsm;		/* NULL, or that of this security module: "apparmor" */
 };
 
 /* What the child does, in order, between its creation and its exec. */
@@ -139,6 +146,7 @@ enum hd_spawn_step {
 	HD_STEP_CAP_AMBIENT, HD_STEP_CAP_BOUNDING,	/* (CAP_*) */
 	HD_STEP_SECUREBITS, HD_STEP_NO_NEW_PRIVS, HD_STEP_LANDLOCK, HD_STEP_SUSPEND,
 	HD_STEP_SECCOMP, HD_STEP_PDEATHSIG,
+	HD_STEP_CORE_SCHED, HD_STEP_SCHED_ATTR, HD_STEP_TIME_OFFSETS, HD_STEP_EXEC_LABEL,
 };
 
 struct hd_process {
