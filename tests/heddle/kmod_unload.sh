@@ -17,13 +17,9 @@ skip() { plan 0; echo "# SKIP $1"; exit $ksft_skip; }
 [ -e /dev/heddle ] || skip "no /dev/heddle; load the module: make vm-shell or sudo make load"
 [ "$(id -u)" = 0 ] || skip "needs root"
 dir=$(dirname "$0")
-# The file of the very module that is loaded, to load it again: from the build
-# these tests belong to, unless HEDDLE_KO names it.
-ko=
-for f in ${HEDDLE_KO:-"$dir"/../../kmod/*/heddle.ko}; do
-	[ -f "$f" ] && [ "$(modinfo -F srcversion "$f")" = "$(cat /sys/module/heddle/srcversion)" ] &&
-		[ "$(modinfo -F vermagic "$f" | cut -d' ' -f1)" = "$(uname -r)" ] && ko=$f
-done
+# shellcheck source=tests/heddle/kmod_common.sh
+. "$dir/kmod_common.sh"
+ko=$(module_file "$dir")
 [ -n "$ko" ] || skip "the loaded module's file is not at hand: set HEDDLE_KO"
 [ "$(cat /sys/module/heddle/refcnt)" = 0 ] || skip "somebody uses the module"
 
