@@ -2,7 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 /*
  * ballast.h - what a process that spawns drags along: rss=MiB of resident
- * 4 KiB pages, fds=N open files (close-on-exec, as careful programs have them).
+ * 4 KiB pages, fds=N open files (close-on-exec, as careful programs have them),
+ * threads=N threads, asleep but for the caller.
  */
 #ifndef BENCH_BALLAST_H
 #define BENCH_BALLAST_H
@@ -10,8 +11,36 @@
 #include "bench.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
+
+static inline void *ballast_thread(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+static inline void ballast_threads(long n)
+{
+	pthread_attr_t attr;
+	pthread_t t;
+	int err;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 65536);
+	for (long i = 1; i < n; i++) {
+		err = pthread_create(&t, &attr, ballast_thread, NULL);
+		if (err)
+			bench_die("pthread_create", err);
+	}
+	pthread_attr_destroy(&attr);
+	/* all asleep */
+	if (n > 1)
+		nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+}
 
 static inline void ballast(int argc, char **argv)
 {
@@ -35,6 +64,7 @@ static inline void ballast(int argc, char **argv)
 	for (long i = 3; i < fds; i++)
 		if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0)
 			bench_die("open", errno);
+	ballast_threads(bench_arg(argc, argv, "threads", 1));
 }
 
 /* The program that is started: "tiny" beside the contender. */

@@ -63,16 +63,17 @@ SPAWN = ["spawn_held", "spawn_whole", "spawn_call"]
 MIB = {"0": 0, "1G": 1024, "4G": 4096, "8G": 8192}
 
 
-def spawn(rss, fds, n, fork_n, samples, extra="", **more):
-    mib = MIB[rss]
-    arg = f"rss={mib} fds={fds} n="
-    return Row(SPAWN, {"rss": rss, "fds": fds, **more}, f"spawn_heddle {arg}{n}{extra}", {
+def spawn(rss, fds, n, fork_n, samples, extra="", nthreads=1, **more):
+    many = {"threads": nthreads} if nthreads > 1 else {}
+    arg = f"rss={MIB[rss]} fds={fds}{f' threads={nthreads}' if many else ''} n="
+    # threads asleep: what C programs can have as cheaply as we
+    others = {} if many else {GO: f"spawn_go {arg}{n}", "python": f"spawn_python {arg}{n}"}
+    return Row(SPAWN, {"rss": rss, "fds": fds, **many, **more}, f"spawn_heddle {arg}{n}{extra}", {
         "floor": f"spawn_floor {arg}{n}",
         "vfork": f"spawn_vfork {arg}{n}",
         "posix_spawn": f"spawn_posix_spawn {arg}{n}",
         "fork": f"spawn_fork {arg}{fork_n}",
-        GO: f"spawn_go {arg}{n}",
-        "python": f"spawn_python {arg}{n}",
+        **others,
     }, samples)
 
 
@@ -155,6 +156,7 @@ def host():
         yield spawn("0", 3, 500, 300, None, " thread=1" if "via" in more else "", **more)
     yield spawn("0", 1000, 300, 300, 3)
     yield spawn("0", 10000, 200, 200, None)
+    yield spawn("0", 3, 200, 200, 3, nthreads=1000)
     yield spawn("1G", 3, 300, 15, 5)
     yield spawn("1G", 10000, 200, 15, 5)
     if os.environ.get("BIG"):
@@ -195,15 +197,16 @@ def vm():
                 "pthread": "chan_pingpong_pthread n=1000"}, 2)
 
     def spawn_rows(heddle, samples, loads, peers, **more):
-        for rss, fds in loads:
+        for rss, fds, nthreads in loads:
             s = spawn(rss, fds, 20, 3 if rss == "1G" else 20, 1 if rss == "1G" else samples,
-                      **more)
+                      nthreads=nthreads, **more)
             s.commands["heddle"] = s.commands["heddle"].replace("spawn_heddle", heddle, 1)
             s.commands["heddle"] += "".join(f" {k}={v}" for k, v in more.items())
             s.commands = {k: v for k, v in s.commands.items() if k == "heddle" or k in peers}
             yield s
 
-    light, full = (("0", 3), ("0", 10000)), (("0", 3), ("0", 10000), ("1G", 3))
+    light = (("0", 3, 1), ("0", 10000, 1))
+    full = (*light, ("0", 100000, 1), ("0", 3, 1000), ("1G", 3, 1))
     yield from threads_rows(1)
     yield from threads_rows(0)
     yield from spawn_rows("spawn_heddle", 2, full, ("floor", "vfork", "posix_spawn", "fork"))
