@@ -160,6 +160,6 @@ install: lib tools
 clean:
 	rm -rf $(O)/lib* $(O)/tools $(O)/tests* $(O)/kmod $(O)/demo $(O)/bench $(O)/check $(O)/man $(O)/fuzzing $(O)/parse*
 
-.PHONY: all lib tools kmod load unload demo check check-preload check-analyze check-fault check-hidden check-kernels \
+.PHONY: all lib tools kmod load unload demo check check-preload check-analyze check-hidden check-kernels \
 	check-riscv64 check-debug run_tests \
-	soak fuzz bench bench-baseline bench-vm vm-shell docs install clean
+	soak fuzz fuzz-lib bench bench-baseline bench-vm vm-shell docs install clean
