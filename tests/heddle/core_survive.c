@@ -227,27 +227,53 @@ static void finish(FIXTURE_DATA(survive) *self)
 	       s->asked, s->by_module, s->by_template);
 }
 
-/* The subject's thread of that name, 0 if there is none. */
-static pid_t thread_named(pid_t pid, const char *name)
+/*
+ * Look for the subject's thread of that name: how many have it.  -1: one that was listed has
+ * ended meanwhile, and the listing may have passed over another one (core_common.h).
+ */
+static int look_for(pid_t pid, const char *name, pid_t *found)
 {
 	char path[64], text[32];
-	pid_t found = 0;
+	bool ended = false;
 	struct dirent *e;
+	int n = 0;
 	DIR *d;
 
+	*found = 0;
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
 	d = opendir(path);
-	while (d && !found && (e = readdir(d))) {
+	while (d && (e = readdir(d))) {
 		if (e->d_name[0] == '.')
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/comm", pid, e->d_name);
 		snprintf(text, sizeof(text), "%s", name);
-		if (file_says(path, text))
-			found = atoi(e->d_name);
+		if (file_says(path, text)) {
+			*found = atoi(e->d_name);
+			n++;
+		}
+		ended |= access(path, F_OK) != 0;
 	}
 	if (d)
 		closedir(d);
-	return found;
+	return ended ? -1 : n;
+}
+
+/*
+ * The subject's thread of that name, 0 if there is none.  One that it has cloned is called
+ * the same, until it says what it is: then there are two.
+ */
+static pid_t thread_named(pid_t pid, const char *name)
+{
+	pid_t found;
+	int n;
+
+	for (int i = 0; i < PATIENCE_MS; i++) {
+		n = look_for(pid, name, &found);
+		if (n == 0 || n == 1)
+			return found;
+		rest_ms(1);
+	}
+	return 0;
 }
 
 /* ---- traced ------------------------------------------------------------------ */
