@@ -196,6 +196,8 @@ void hd_template_join(bool all)
 
 static int make_pthread(struct hd_machine *m)
 {
+	/* else a blank made in advance, which counts as started when it is used */
+	bool begins = m->next_p;
 	int err;
 
 	if (__builtin_expect(hd_debug, 0))
@@ -209,7 +211,7 @@ static int make_pthread(struct hd_machine *m)
 	if (err)
 		m->thread_made = false;
 	hd_exec_read_unlock();
-	if (!err)
+	if (!err && begins)
 		hd_count(&hd_rt.count.machines_started);
 	return -err;
 }

@@ -74,7 +74,7 @@ struct hd_stats {
 	uint64_t retakes;		/* processors taken from busy or blocked machines */
 	uint64_t handoffs;		/* processors given away before blocking */
 	uint64_t machines;		/* OS threads of the runtime now, templates included */
-	uint64_t machines_started;
+	uint64_t machines_started;	/* those ended, and those there are now */
 	uint64_t machines_ended;	/* with their dirty state, or idle for some seconds */
 	uint64_t blanks_used;		/* of machines_started: from a blank */
 	uint64_t module_clones;		/* of machines_started: cloned by the module */
