@@ -148,7 +148,7 @@ for limit, sysctl, version in ((b"max\n", b"1\n", b"0.0.0\n"), (b"150000 100000\
 
 # --- spawn: attributes by the struct's beginning, whose size the harness puts in ---------------
 SIZE = 560
-for bit in range(0, 30):
+for bit in range(0, 31):
     attr = struct.pack("<QI", 0, 1 << bit | 1 << 7).ljust(SIZE, b"\0")
     actions = b"".join(bytes([op, 3 + op, op, op]) for op in range(1, 6))
     seed("spawn", "name", "/bin:/usr/bin::a", "0 1000 1\n/dev/null\n/\nx", actions, attr,

@@ -38,7 +38,7 @@ static void check_request(const struct hd_spawn_req *req)
 	const struct hd_spawn_attr *at = req->attr;
 
 	CHECK(req->path && req->argv && req->envp && at);
-	CHECK(!(req->flags & ~((HD_SPAWN_FROM_TEMPLATE << 1) - 1)) && req->flags == at->flags);
+	CHECK(!(req->flags & ~((HD_SPAWN_CORE_SCHED << 1) - 1)) && req->flags == at->flags);
 	CHECK(!req->n || req->actions);
 	for (unsigned int i = 0; i < req->n; i++)
 		CHECK(req->actions[i].op >= HD_SPAWN_OPEN &&
@@ -52,9 +52,14 @@ static void check_request(const struct hd_spawn_req *req)
 	CHECK(req->flags & HD_SPAWN_SIGIGNORE || !req->sigignore);
 	CHECK(req->oom_len < sizeof(req->oom) && strlen(req->oom) == req->oom_len);
 	CHECK(req->uid_map_len == (at->uid_map ? strlen(at->uid_map) : 0));
+	CHECK(req->time_offsets_len == (at->time_offsets ? strlen(at->time_offsets) : 0));
+	CHECK(!at->time_offsets || at->namespaces & CLONE_NEWTIME);
+	CHECK(req->exec_label_len == (at->exec_label ? strlen(at->exec_label) : 0));
+	CHECK(at->exec_label || !at->exec_lsm);
+	CHECK(strnlen(req->label_path, sizeof(req->label_path)) < sizeof(req->label_path));
 	CHECK(!(at->uid_map || at->gid_map) || at->namespaces & CLONE_NEWUSER);
 	CHECK(!(at->namespaces & ~(unsigned int)(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC |
-		CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_NEWUSER | CLONE_NEWPID)));
+		CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWTIME)));
 	CHECK(!(req->flags & HD_SPAWN_UID) || at->uid != (uid_t)-1);
 	CHECK(!(req->flags & HD_SPAWN_GID) || at->gid != (gid_t)-1);
 	CHECK(!(req->flags & HD_SPAWN_GROUPS) || !at->n_groups || at->groups);
@@ -149,6 +154,12 @@ static unsigned int make_actions(struct hd_spawn_action *to)
 	return n;
 }
 
+/* A pointer that the input made up says only which. */
+static const char *chosen(const char *pointer)
+{
+	return pointer ? string((uint8_t)(uintptr_t)pointer) : NULL;
+}
+
 /* With pointers to what is there: the caller's bytes say only which. */
 static struct hd_spawn_attr *make_attr(void)
 {
@@ -174,8 +185,11 @@ static struct hd_spawn_attr *make_attr(void)
 		u.attr.size &= ~(size_t)7;
 	u.attr.groups = u.attr.groups ? groups : NULL;
 	u.attr.rlimits = u.attr.rlimits ? limits : NULL;
-	u.attr.uid_map = u.attr.uid_map ? string((uint8_t)(uintptr_t)u.attr.uid_map) : NULL;
-	u.attr.gid_map = u.attr.gid_map ? string((uint8_t)(uintptr_t)u.attr.gid_map) : NULL;
+	u.attr.uid_map = chosen(u.attr.uid_map);
+	u.attr.gid_map = chosen(u.attr.gid_map);
+	u.attr.time_offsets = chosen(u.attr.time_offsets);
+	u.attr.exec_label = chosen(u.attr.exec_label);
+	u.attr.exec_lsm = chosen(u.attr.exec_lsm);
 	p = malloc(u.attr.size);	/* and not a byte more */
 	memcpy(p, &u, u.attr.size);
 	return p;
