@@ -231,17 +231,34 @@ bool hd_poll_unattended(void)
 	return hd_poll_pending() && !atomic_load(&hd_poller) && hd_poll_wanted();
 }
 
+/*
+ * Under sq_lock: the kernel gets what is queued.  A signal, memory that is short for a
+ * moment and completions nobody has fetched yet pass; what stayed in the queue would be
+ * seen by nobody before the next submission.
+ */
+static int flush(void)
+{
+	int r;
+
+	do
+		r = io_uring_submit(&io.ring);
+	while (r == -EINTR || r == -EAGAIN || r == -EBUSY);
+	return r;
+}
+
 static void submit_kick(void)
 {
 	struct io_uring_sqe *sqe;
+	int r = 0;
 
 	hd_lock(&io.sq_lock);
-	sqe = io_uring_get_sqe(&io.ring);
+	while (!(sqe = io_uring_get_sqe(&io.ring)) && r >= 0)
+		r = flush();
 	if (sqe) {
 		io_uring_prep_nop(sqe);
 		io_uring_sqe_set_data64(sqe, KICK);
+		flush();
 	}
-	io_uring_submit(&io.ring);	/* a full queue: its entries wake the poller as well */
 	hd_unlock(&io.sq_lock);
 }
 
@@ -288,8 +305,8 @@ static int submit(uint64_t data, void (*prep)(struct io_uring_sqe *sqe, void *ar
 
 	hd_lock(&io.sq_lock);
 	while (!(sqe = io_uring_get_sqe(&io.ring))) {
-		r = io_uring_submit(&io.ring);
-		if (r < 0 && r != -EAGAIN && r != -EBUSY && r != -EINTR) {
+		r = flush();
+		if (r < 0) {
 			hd_unlock(&io.sq_lock);
 			return r;
 		}
@@ -298,11 +315,8 @@ static int submit(uint64_t data, void (*prep)(struct io_uring_sqe *sqe, void *ar
 	io_uring_sqe_set_data64(sqe, data);
 	hd_san_release((void *)(uintptr_t)(data & ~LIMITED));	/* comes back in collect */
 	atomic_fetch_add(&io.inflight, 1);
-	if (!more) {
-		do
-			r = io_uring_submit(&io.ring);
-		while (r == -EINTR || r == -EAGAIN || r == -EBUSY);
-	}
+	if (!more)
+		r = flush();
 	hd_unlock(&io.sq_lock);
 	if (r < 0)
 		hd_bug("io_uring does not take what it has room for");
@@ -328,11 +342,11 @@ void hd_poll_cancel(struct hd_limited *l, bool more)
 
 	hd_lock(&io.sq_lock);
 	while (!(sqe = io_uring_get_sqe(&io.ring)))
-		io_uring_submit(&io.ring);
+		flush();
 	io_uring_prep_cancel64(sqe, (uintptr_t)l | LIMITED, 0);
 	io_uring_sqe_set_data64(sqe, KICK);
 	if (!more)
-		io_uring_submit(&io.ring);
+		flush();
 	hd_unlock(&io.sq_lock);
 }
 
