@@ -201,5 +201,7 @@ void hd_machine_forget(void);
 
 /* The monitor (core/monitor.c) sleeps while no processor is held. */
 void hd_monitor_wake(void);
+/* A timer of that time was added, and all processors have other work: it looks then. */
+void hd_monitor_expect(uint64_t deadline);
 
 #endif

@@ -20,12 +20,19 @@
 #define IDLE_NAP	2000000u	/* from all at rest to sleep: waking us costs whoever does it */
 #define QUIET_ROUNDS	50u		/* looks without event before they become rarer */
 #define SLICE		10000000u	/* a fiber's, before its processor may be taken */
+#define DUE_SLICE	1000000u	/* the same, while somebody waits who is due */
+#define SHORT_SLICE	500000u		/* and behind hogs in a row: half each time, to about this, */
+#define CROWD		32u		/* until so many threads more than processors are at work */
+#define BRISK		8u		/* so many switches between two looks are no hogs' */
+#define POLL_MAX	1000000u	/* ns between looks while nobody else waits for I/O */
 
 #define relaxed memory_order_relaxed
 
 /* What was seen of each processor at the last look. */
 struct seen {
 	uint32_t tick;
+	uint32_t own_ticks;	/* to come, which are the last retake's, not a fiber's that left */
+	uint32_t hogs;		/* it was taken from, less those who left by themselves since */
 	uint64_t since;
 };
 
@@ -34,7 +41,11 @@ static struct {
 	bool running;
 	_Atomic bool stop;
 	_Atomic uint32_t asleep;	/* futex: 1 while no processor is held */
+	_Atomic uint32_t napping;	/* futex: 1 until its next look */
+	_Atomic uint64_t nap_until;
 	struct seen *seen;
+	uint32_t global_taken;		/* hd_global_stands_still's */
+	uint64_t global_since;		/* that it does; 0: it does not */
 	struct hd_machine *self;
 	struct hd_note started;
 } mon;
@@ -48,28 +59,80 @@ void hd_monitor_wake(void)
 	}
 }
 
+void hd_monitor_expect(uint64_t deadline)
+{
+	/* after the timer was published; pairs with nap */
+	if (deadline >= atomic_load(&mon.nap_until) || !atomic_exchange(&mon.napping, 0))
+		return;
+	hd_futex_wake(&mon.napping, 1);
+}
+
 static bool waiting_work(struct hd_proc *p)
 {
 	return hd_proc_has_work(p) || hd_global_len();
 }
 
+static bool crowded(void)
+{
+	uint32_t n;
+
+	hd_lock(&hd_rt.lock);
+	n = hd_rt.nmachines - hd_rt.nidle_machines;
+	hd_unlock(&hd_rt.lock);
+	return n > hd_nprocs() + CROWD;
+}
+
+/*
+ * What p's fiber has, while others wait.  Behind n hogs one would wait n slices: where one
+ * after the other was a hog, the next probably is, too, and loses nothing but its turn
+ * among fibers, as the kernel has it share a CPU from then on.
+ */
+static uint64_t slice(const struct seen *s)
+{
+	if (atomic_load_explicit(&hd_rt.ndue, relaxed))
+		return DUE_SLICE;
+	return s->hogs && !crowded() ? SLICE >> s->hogs : SLICE;
+}
+
 /* The work behind p is for a neighbour that rests, or for whoever has p next. */
 static bool share(struct hd_proc *p, struct hd_machine *m, uint64_t now)
 {
+	struct seen *s;
+
 	if (hd_idle_count() && !atomic_load(&hd_rt.nspinning)) {
 		hd_wake_proc();
 		return true;
 	}
-	if (now - mon.seen[p->id].since < SLICE)
+	s = &mon.seen[p->id];
+	if (now - s->since < (hd_replay ? SLICE : slice(s)))
 		return false;
-	if (hd_replay && !hd_replay_stuck(m, now - mon.seen[p->id].since))
+	if (hd_replay && !hd_replay_stuck(m, now - s->since))
 		return false;
 	p = hd_machine_retake(m);	/* it may hold another by now: then that one is the catch */
 	if (!p)
 		return false;
-	mon.seen[p->id].since = now;
+	s = &mon.seen[p->id];
+	s->since = now;
+	s->tick = atomic_load_explicit(&p->tick, relaxed);
+	s->own_ticks = 2;	/* the handoff's pop, and that of the machine which gets p */
+	if (SLICE >> s->hogs > SHORT_SLICE)
+		s->hogs++;
 	hd_handoff(NULL, p);
 	return true;
+}
+
+static void has_switched(struct seen *s, uint32_t tick, uint64_t now)
+{
+	uint32_t n = tick - s->tick, own = n < s->own_ticks ? n : s->own_ticks;
+
+	s->own_ticks -= own;
+	n -= own;
+	if (n > BRISK)
+		s->hogs = 0;
+	else if (n && s->hogs)
+		s->hogs--;
+	s->tick = tick;
+	s->since = now;
 }
 
 /* One processor: true if something was done. */
@@ -82,8 +145,7 @@ static bool look(struct hd_proc *p, uint64_t now)
 
 	/* never seen before: it is now that its slice begins */
 	if (tick != s->tick || !s->since) {
-		s->tick = tick;
-		s->since = now;
+		has_switched(s, tick, now);
 		return false;
 	}
 	m = __atomic_load_n(&p->m, __ATOMIC_ACQUIRE);
@@ -94,12 +156,30 @@ static bool look(struct hd_proc *p, uint64_t now)
 	return did;
 }
 
+/*
+ * Whoever is in the global queue waits for a processor with nothing of its own, or for its
+ * 61st tick: not longer than a slice, however long the fibers are that tick.
+ */
+static void look_at_global(uint64_t now)
+{
+	if (hd_replay)
+		return;
+	if (!hd_global_stands_still(&mon.global_taken))
+		mon.global_since = 0;
+	else if (!mon.global_since)
+		mon.global_since = now;
+	if (atomic_load_explicit(&hd_rt.ndue, relaxed) ||
+	    (mon.global_since && now - mon.global_since >= SLICE))
+		hd_global_is_late();
+}
+
 static bool look_at_all(uint64_t now)
 {
 	bool did = false;
 
 	if (atomic_load_explicit(&hd_rt.stop, relaxed))
 		return false;
+	look_at_global(now);
 	for (uint32_t i = 0; i < hd_nprocs(); i++)
 		did |= look(&hd_rt.procs[i], now);
 	if (hd_poll_unattended() && hd_active_begin()) {
@@ -128,6 +208,36 @@ static void sleep_deep(void)
 		hd_quiescent_again();
 }
 
+/*
+ * Until the next look: ns at most, less if a timer is due before that or there may be I/O,
+ * and nobody waits for them.  Who adds an earlier timer ends the nap (hd_monitor_expect).
+ */
+static void nap(uint64_t ns)
+{
+	uint64_t now = hd_clock(), until = now + ns, next;
+
+	if (mon.global_since && until > mon.global_since + SLICE)
+		until = mon.global_since + SLICE > now + TICK_MIN ? mon.global_since + SLICE :
+								     now + TICK_MIN;
+	atomic_store(&mon.napping, 1);
+	if (atomic_load(&mon.stop))	/* pairs with hd_monitor_stop's stores, in turn */
+		return;
+	atomic_store(&mon.nap_until, until);
+	/* a seq_cst store keeps no later load back: the timer, or they see until */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (hd_poll_unattended()) {
+		if (hd_poll_io_pending() && until > now + POLL_MAX)
+			until = now + POLL_MAX;
+		next = hd_timer_next();
+		if (next < until)
+			until = next > now + TICK_MIN ? next : now + TICK_MIN;
+		atomic_store_explicit(&mon.nap_until, until, relaxed);
+	}
+	hd_futex_wait(&mon.napping, 1, until);
+	atomic_store(&mon.napping, 0);
+	atomic_store(&mon.nap_until, 0);
+}
+
 static void *monitor_main(void *unused)
 {
 	unsigned int quiet = 0;
@@ -145,9 +255,7 @@ static void *monitor_main(void *unused)
 	hd_template_stand_in();
 	hd_note_wake(&mon.started);
 	while (!atomic_load(&mon.stop)) {
-		struct timespec ts = { 0, (long)delay };
-
-		nanosleep(&ts, NULL);
+		nap(delay);
 		hd_template_by_monitor();
 		if (look_at_all(hd_clock())) {
 			quiet = 0;
@@ -207,6 +315,8 @@ void hd_monitor_stop(void)
 		atomic_store(&mon.stop, true);
 		atomic_store(&mon.asleep, 0);
 		hd_futex_wake(&mon.asleep, 1);
+		atomic_store(&mon.napping, 0);
+		hd_futex_wake(&mon.napping, 1);
 		pthread_join(mon.thread, NULL);
 	}
 	mon.running = false;

@@ -209,9 +209,14 @@ void hd_poll_forget(void)
 	hd_timer_forget();
 }
 
+bool hd_poll_io_pending(void)
+{
+	return atomic_load_explicit(&io.inflight, memory_order_relaxed);
+}
+
 bool hd_poll_pending(void)
 {
-	return atomic_load_explicit(&io.inflight, memory_order_relaxed) ||
+	return hd_poll_io_pending() ||
 	       hd_timer_next() != UINT64_MAX;
 }
 
@@ -286,15 +291,35 @@ void hd_poll_count(int n)
 		hd_poll_added(false);
 }
 
-void hd_poll_added(bool earlier)
+/* This thread has a processor, and nothing for it but what it does. */
+static bool has_no_other(void)
+{
+	struct hd_machine *m = hd_this_machine();
+
+	return m && m->p && !hd_proc_has_work(m->p) && !hd_global_len();
+}
+
+static void added(bool earlier, bool waits)
 {
 	hd_fence_after_rmw();		/* a lock's release; pairs with hd_poll_attend */
 	if (atomic_load(&hd_poller)) {
 		if (earlier && hd_timer_next() < atomic_load(&io.wait_until))
 			kick();
-	} else {
-		hd_wake_proc();
+		return;
 	}
+	hd_wake_proc();
+	if (earlier && !hd_idle_count() && !(waits && has_no_other()))
+		hd_monitor_expect(hd_timer_next());
+}
+
+void hd_poll_added(bool earlier)
+{
+	added(earlier, false);
+}
+
+void hd_poll_awaits(bool earlier)
+{
+	added(earlier, true);
 }
 
 static int submit(uint64_t data, void (*prep)(struct io_uring_sqe *sqe, void *arg), void *arg,
@@ -515,7 +540,7 @@ out:
 			struct hd_fiber *f = m->ready;
 
 			m->ready = f->next;
-			hd_global_push(f);
+			hd_global_push_due(f);
 		}
 		atomic_thread_fence(memory_order_seq_cst);	/* pairs with hd_idle_put */
 		hd_wake_proc();

@@ -158,6 +158,7 @@ bool hd_poll_has_uring(void);
 
 /* Is anything pending; is it worth waiting for; is nobody waiting for it? */
 bool hd_poll_pending(void);
+bool hd_poll_io_pending(void);
 bool hd_poll_wanted(void);
 bool hd_poll_unattended(void);
 
@@ -176,6 +177,8 @@ void hd_poll_take_ready(struct hd_machine *m);
 
 /* A timer or an I/O was added: see that somebody will notice. */
 void hd_poll_added(bool earlier);
+/* The same for one its fiber waits for next: a processor with nothing else looks itself. */
+void hd_poll_awaits(bool earlier);
 /* As many more (or less) wait for I/O that the scheduler tries (core/replay.c). */
 void hd_poll_count(int n);
 /*

@@ -5,6 +5,7 @@
  * slots, owner pushes, half is stolen); fresh fibers have their own (fresh.h).
  */
 #include "core/processor.h"
+#include "core/replay.h"
 #include "core/runtime.h"
 
 #define relaxed memory_order_relaxed
@@ -169,9 +170,82 @@ void hd_global_push(struct hd_fiber *f)
 	hd_global_push_list(f, f, 1);
 }
 
+/*
+ * A hint, which costs only who acts on it: set by any thread, cleared under hd_rt.lock by
+ * who finds none that is due.  If one comes to be set as the queue is emptied, the next
+ * look there clears it.
+ */
+void hd_global_is_late(void)
+{
+	if (!(atomic_load_explicit(&hd_rt.detour, relaxed) & HD_DETOUR_LATE))
+		atomic_fetch_or_explicit(&hd_rt.detour, HD_DETOUR_LATE, relaxed);
+}
+
+void hd_global_push_due(struct hd_fiber *f)
+{
+	struct hd_fiber **at;
+
+	if (hd_replay) {	/* it chooses from all */
+		hd_global_push(f);
+		return;
+	}
+	hd_lock(&hd_rt.lock);
+	at = hd_rt.global_due ? &hd_rt.global_due->next : &hd_rt.global_head;
+	f->next = *at;
+	*at = f;
+	if (!f->next)
+		hd_rt.global_tail = f;
+	hd_rt.global_due = f;
+	atomic_store_explicit(&hd_rt.ndue, atomic_load_explicit(&hd_rt.ndue, relaxed) + 1, relaxed);
+	atomic_store_explicit(&hd_rt.nglobal, hd_global_len() + 1, release);
+	/* an idle one is woken for it by the caller */
+	if (!hd_idle_count())
+		hd_global_is_late();
+	hd_unlock(&hd_rt.lock);
+}
+
+bool hd_global_stands_still(uint32_t *taken)
+{
+	bool same;
+
+	if (!hd_global_len())
+		return false;
+	hd_lock(&hd_rt.lock);
+	same = *taken == hd_rt.global_taken;
+	*taken = hd_rt.global_taken;
+	hd_unlock(&hd_rt.lock);
+	return same;
+}
+
 uint32_t hd_global_len(void)
 {
 	return atomic_load_explicit(&hd_rt.nglobal, acquire);
+}
+
+/* Of len that wait; of those that are due one, and the others the next to ask. */
+static uint32_t share_of(uint32_t len)
+{
+	uint32_t n = len / hd_nprocs() + 1;
+
+	if (n > HD_RING / 2)
+		n = HD_RING / 2;
+	if (n > len)
+		n = len;
+	return atomic_load_explicit(&hd_rt.ndue, relaxed) ? 1 : n;
+}
+
+/* Under the lock: the first was taken.  None is left that is due: queues are as usual. */
+static void took_due(void)
+{
+	uint32_t n = atomic_load_explicit(&hd_rt.ndue, relaxed);
+
+	if (n)
+		atomic_store_explicit(&hd_rt.ndue, --n, relaxed);
+	if (n)
+		return;
+	hd_rt.global_due = NULL;
+	if (atomic_load_explicit(&hd_rt.detour, relaxed) & HD_DETOUR_LATE)
+		atomic_fetch_and_explicit(&hd_rt.detour, ~HD_DETOUR_LATE, relaxed);
 }
 
 struct hd_fiber *hd_global_pop(struct hd_proc *p)
@@ -179,15 +253,12 @@ struct hd_fiber *hd_global_pop(struct hd_proc *p)
 	struct hd_fiber *f, *g;
 	uint32_t len, n;
 
-	if (!hd_global_len())
+	if (!hd_global_len() && !(atomic_load_explicit(&hd_rt.detour, relaxed) & HD_DETOUR_LATE))
 		return NULL;
 	hd_lock(&hd_rt.lock);
 	len = hd_global_len();
-	n = len / hd_nprocs() + 1;
-	if (n > HD_RING / 2)
-		n = HD_RING / 2;
-	if (n > len)
-		n = len;
+	n = share_of(len);
+	hd_rt.global_taken++;
 	f = hd_rt.global_head;
 	g = f;
 	for (uint32_t i = 0; i < n; i++)
@@ -196,6 +267,7 @@ struct hd_fiber *hd_global_pop(struct hd_proc *p)
 	if (!g)
 		hd_rt.global_tail = NULL;
 	atomic_store_explicit(&hd_rt.nglobal, len - n, release);
+	took_due();
 	hd_unlock(&hd_rt.lock);
 	if (!n)
 		return NULL;
@@ -206,6 +278,18 @@ struct hd_fiber *hd_global_pop(struct hd_proc *p)
 		hd_proc_push(p, g);
 		g = next;
 	}
+	return f;
+}
+
+struct hd_fiber *hd_proc_pop_late(struct hd_proc *p)
+{
+	struct hd_fiber *f;
+
+	p->late_turn = !p->late_turn;
+	f = p->late_turn ? hd_global_pop(p) : NULL;
+	if (!f)
+		return hd_proc_pop(p);
+	atomic_store_explicit(&p->tick, atomic_load_explicit(&p->tick, relaxed) + 1, relaxed);
 	return f;
 }
 

@@ -29,7 +29,7 @@ struct hd_proc {
 	uint32_t id;
 	struct hd_machine *m;		/* its holder; NULL: idle */
 	uint32_t next_streak;
-	bool ring_turn;
+	bool ring_turn, late_turn;
 	uint32_t rng;
 	struct hd_fiber *free_fibers;
 	uint32_t nfree_fibers;
@@ -119,11 +119,23 @@ static inline bool hd_proc_has_work(struct hd_proc *p)
  */
 struct hd_fiber *hd_proc_steal(struct hd_proc *p, struct hd_proc *victim, bool late);
 
-/* The global queue. */
+/*
+ * The global queue.  First in it are those that are due: what they waited for has
+ * happened while no processor was at hand (a timer, I/O, a wake-up from outside).  They
+ * are overtaken by none that merely had its turn, and where no processor is idle each
+ * takes every second fiber from here (HD_DETOUR_LATE) until none is due.
+ */
 void hd_global_push(struct hd_fiber *f);
+void hd_global_push_due(struct hd_fiber *f);
 void hd_global_push_list(struct hd_fiber *head, struct hd_fiber *tail, uint32_t n);
-/* Up to a fair share moves to p, the first is returned. */
+/* One that is due; else up to a fair share moves to p, the first is returned. */
 struct hd_fiber *hd_global_pop(struct hd_proc *p);
+/* hd_proc_pop, or hd_global_pop first: while HD_DETOUR_LATE is set. */
+struct hd_fiber *hd_proc_pop_late(struct hd_proc *p);
+/* Since the last call with the same *taken nobody has taken anything: by the monitor. */
+bool hd_global_stands_still(uint32_t *taken);
+/* Processors look at it now, as they come to their next fiber. */
+void hd_global_is_late(void);
 uint32_t hd_global_len(void);
 
 /* Idle processors: a bit each, taken and given back by one atomic. */

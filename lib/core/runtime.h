@@ -40,7 +40,9 @@ struct hd_runtime {
 
 	struct hd_lock lock;		/* global queue, machine lists */
 	struct hd_fiber *global_head, *global_tail;
-	_Atomic uint32_t nglobal;
+	struct hd_fiber *global_due;	/* the last of those that are due, which come first */
+	_Atomic uint32_t nglobal, ndue;	/* changed under lock; of all, and of those */
+	uint32_t global_taken;		/* times that something was; under lock */
 	struct hd_machine *idle_machines;
 	_Atomic uint32_t nidle_machines;		/* on that list; changed under lock */
 	uint32_t idle_low;		/* fewest at one time since the last look (core/shrink.c) */
@@ -69,6 +71,7 @@ struct hd_runtime {
 
 #define HD_DETOUR_STOP		1u	/* a world stop */
 #define HD_DETOUR_REPLAY	2u	/* core/replay.h */
+#define HD_DETOUR_LATE		4u	/* the global queue is to be looked at */
 
 extern struct hd_runtime hd_rt;
 /*

@@ -159,10 +159,16 @@ static inline __attribute__((always_inline)) void switch_away(struct hd_machine 
 	jump(m, from, self, to, to_san);
 }
 
+static inline bool late(void)
+{
+	return atomic_load_explicit(&hd_rt.detour, relaxed) & HD_DETOUR_LATE;
+}
+
 /*
  * The successor a leaving fiber may switch to by itself.  None while the world
- * is to be stopped, or if a seed decides, and now and then none, so that the
- * scheduler looks at I/O and timers however busy the queue is.
+ * is to be stopped, if a seed decides, or somebody is late in the global queue; and
+ * now and then none, so that the scheduler looks at I/O and timers however busy the
+ * queue is.
  */
 static inline struct hd_fiber *pick(struct hd_proc *p)
 {
@@ -241,7 +247,7 @@ static __attribute__((noinline)) void ready_elsewhere(struct hd_machine *m, stru
 	outside = !m || (m->is_extra && !m->depth);
 	if (outside)
 		hd_active_inc();
-	hd_global_push(f);
+	hd_global_push_due(f);
 	atomic_thread_fence(memory_order_seq_cst);	/* pairs with hd_idle_put */
 	hd_wake_proc();
 	if (outside)
@@ -290,15 +296,16 @@ void hd_yield_inside(void)
 		hd_replay_yield();
 		return;
 	}
-	if (!next && !stopping() && !hd_poll_pending() && !hd_global_len())
+	if (!next && !stopping() && !hd_poll_pending() && !hd_global_len() && !late())
 		return;
 	if (hd_fiber_locked(f)) {
 		struct hd_proc *p = m->p;
 
-		if (!next)
+		if (!next && !late())
 			return;
 		/* behind the others, and this thread gives its processor to them */
-		hd_proc_push_next(p, next);
+		if (next)
+			hd_proc_push_next(p, next);
 		atomic_store_explicit(&f->state, HD_FIBER_RUNNABLE, relaxed);
 		hd_proc_push(p, f);
 		hd_machine_release(m);
@@ -355,7 +362,7 @@ void hd_wait_for_proc(struct hd_machine *m)
 	struct hd_fiber *f = m->cur;
 
 	/* with a seed whoever comes is in the queue before anybody goes on */
-	if (!atomic_load_explicit(&hd_rt.detour, relaxed)) {
+	if (!(atomic_load_explicit(&hd_rt.detour, relaxed) & ~HD_DETOUR_LATE)) {
 		if (m->last_p && hd_idle_take(m->last_p))
 			p = m->last_p;
 		else
@@ -581,7 +588,13 @@ static __attribute__((noinline)) void handoff_detour(struct hd_proc *p)
 		hd_idle_put(p);
 		return;
 	}
-	f = hd_replay ? hd_replay_pop(p) : NULL;
+	if (hd_replay) {
+		f = hd_replay_pop(p);
+	} else {
+		/* at once: it may have been taken from a hog for who is due */
+		p->late_turn = false;
+		f = hd_proc_pop_late(p);
+	}
 	if (f)
 		send_to(p, f);
 	else
@@ -711,6 +724,13 @@ static bool give_up(struct hd_machine *m)
 	return true;
 }
 
+static struct hd_fiber *pop(struct hd_proc *p)
+{
+	if (__builtin_expect(hd_replay, 0))
+		return hd_replay_pop(p);
+	return late() ? hd_proc_pop_late(p) : hd_proc_pop(p);
+}
+
 /* The next fiber for m, which then holds a processor; NULL: m is to end. */
 static struct hd_fiber *find_work(struct hd_machine *m)
 {
@@ -729,7 +749,7 @@ static struct hd_fiber *find_work(struct hd_machine *m)
 		}
 		if (hd_poll_pending())
 			hd_poll_now();
-		f = __builtin_expect(hd_replay, 0) ? hd_replay_pop(m->p) : hd_proc_pop(m->p);
+		f = pop(m->p);
 		if (!f)
 			f = hd_global_pop(m->p);
 		if (!f)

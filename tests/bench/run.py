@@ -180,6 +180,20 @@ def results(row, unit):
                    "better": "lower", "runs": [list(x) for x in zip(mine, theirs)]}
 
 
+def show_histogram(row):
+    """How many of a hundred each contender had up to each bound."""
+    names = [k for k in row.runs if row.runs[k]]
+    counts = {k: [sum(c) for c in zip(*(v[len(row.figures):] for v in row.runs[k]))]
+              for k in names}
+    print(" " * 17 + f"{'up to':>8}  " + "".join(f"{k:<40}" for k in names).rstrip())
+    for i, bound in enumerate(row.histogram):
+        cells = []
+        for k in names:
+            share = 100 * counts[k][i] / (sum(counts[k]) or 1)
+            cells.append(f"{share:6.2f} % {'#' * round(share / 4):<31}")
+        print(" " * 17 + f"{bound:>8}  " + "".join(cells).rstrip(), flush=True)
+
+
 def show(row, unit):
     params = " ".join(f"{k}={v}" for k, v in row.params.items())
     for i, name in enumerate(row.figures):
@@ -196,6 +210,8 @@ def show(row, unit):
                  f"{h / p:.3f}" if h is not None and p else "-",
                  row.units.get(name, unit))
             head = ["", "", ""]
+    if row.histogram and any(row.runs.values()):
+        show_histogram(row)
     for who, why in row.failed.items():
         warn(f"bench: {row.commands[who]}: {why}")
 

@@ -22,15 +22,17 @@ def go_version():
 class Row:
     """One set of contenders that take turns.  figures: what the printed
     numbers are called, in order; units: of those that are not times.  peers: command lines, by the peer's name.
-    A parameter cpus=1 keeps every contender on one CPU."""
+    A parameter cpus=1 keeps every contender on one CPU.  histogram: what the
+    numbers after the figures count, summed over all samples."""
 
-    def __init__(self, figures, params, heddle, peers, samples=None, units=None):
+    def __init__(self, figures, params, heddle, peers, samples=None, units=None, histogram=None):
         self.figures = figures if isinstance(figures, list) else [figures]
         self.pin = params.get("cpus") == 1
         self.params = params
         self.commands = {"heddle": heddle, **peers}
         self.samples = samples
         self.units = units or {}
+        self.histogram = histogram or []
 
 
 GO = go_version()
@@ -55,6 +57,18 @@ def versus_go(name, params, figures=None, samples=None, units=None):
     arg += " rwlock=1" if name == "rwlock" else ""
     return Row(figures or name, params, f"{program}_heddle{arg}", {GO: f"{program}_go{arg}"},
                samples, units)
+
+
+LATE = ["late_p50", "late_p99", "late_max"]
+LATE_BOUNDS = ["100 us", "200 us", "500 us", "1 ms", "2 ms", "5 ms", "10 ms", "20 ms", "30 ms",
+               "50 ms", "100 ms", "more"]
+
+
+def fairness(procs, hogs, every, sleep):
+    params = {"procs": procs, "hogs": hogs, "every": every, "sleep": sleep}
+    arg = " ".join(f"{k}={v}" for k, v in params.items())
+    return Row(LATE, params, f"fairness_heddle {arg}", {GO: f"fairness_go {arg}"}, 3,
+               {k: "us" for k in LATE}, LATE_BOUNDS)
 
 
 SPAWN = ["spawn_held", "spawn_whole", "spawn_call"]
@@ -122,6 +136,11 @@ def host():
                   {GO: f"timer_go procs={procs}"})
     yield Row("timer_churn", {"n": 1000000}, "timer_heddle n=1000000",
               {GO: "timer_go n=1000000"}, samples=3)
+    for procs in (1, 2):
+        yield fairness(procs, 16, 5, 1)
+        yield fairness(procs, procs, 100, 1)
+        yield fairness(procs, 16, 100, 1)
+        yield fairness(procs, 16, 100, 0)
     yield versus_go("steal", {"procs": 2})
     yield versus_go("matmul", {"procs": 2})
     yield Row("foreign_call", {}, "foreign_call_heddle", {
