@@ -45,7 +45,7 @@ int hd_fiber_attr_get(struct hd_fiber_attr *to, const struct hd_fiber_attr *from
 	if (from->size < offsetof(struct hd_fiber_attr, stack_size) || from->size > sizeof(*to))
 		return -EINVAL;
 	memcpy(to, from, from->size);
-	return to->flags & ~HD_GO_CLEAN_STACK ? -EINVAL : 0;
+	return to->flags & ~(HD_GO_CLEAN_STACK | HD_GO_FPENV) ? -EINVAL : 0;
 }
 
 int hd_go_attr(struct hd_fiber **f, void *(*fn)(void *arg), void *arg,

@@ -39,6 +39,18 @@ int hd_lock_thread(void)
 	return 0;
 }
 
+/* The thread's state, without what its fiber takes along. */
+static int differs(uint64_t *attrs)
+{
+	struct hd_machine *m = hd_this_machine();
+	bool lent = hd_fiber_lend_fpenv(m);
+	int err = hd_template_differs(attrs);
+
+	if (lent)
+		hd_fiber_take_fpenv(m);
+	return err;
+}
+
 int hd_thread_state_check(char *buf, size_t len)
 {
 	uint64_t d;
@@ -46,7 +58,7 @@ int hd_thread_state_check(char *buf, size_t len)
 
 	if (!hd_self())
 		return -EPERM;
-	err = hd_template_differs(&d);
+	err = differs(&d);
 	if (err)
 		return err;
 	if (buf && len)
@@ -67,7 +79,7 @@ int hd_unlock_thread(void)
 		return -EINVAL;
 	/* read while still locked: nobody else runs here, and nothing is cloned from here */
 	if (f->stack->lock_count == 1 && hd_rt.opt.flags & HD_OPT_RETIRE_DIRTY)
-		dirty = hd_template_differs(&attrs) || attrs;	/* unknown is not clean */
+		dirty = differs(&attrs) || attrs;	/* unknown is not clean */
 	if (!hd_enter())
 		return -EPERM;
 	m = hd_this_machine();

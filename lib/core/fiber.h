@@ -44,6 +44,7 @@ enum hd_why {
 #define HD_FIBER_MAIN		(1u << 2)
 #define HD_FIBER_LOCAL		(1u << 3)	/* has stack->local; set and cleared by itself */
 #define HD_FIBER_MEMBER		(1u << 4)	/* of a group: arg is its entry (api/group.c) */
+#define HD_FIBER_FPENV		(1u << 5)	/* has a floating-point environment of its own */
 
 /* joiner: nobody yet / ended / detached; else the waiting fiber */
 #define HD_JOIN_NONE		((uintptr_t)0)

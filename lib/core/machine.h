@@ -71,6 +71,7 @@ struct hd_machine {
 	bool quit;			/* end for good, as a pthread */
 	bool leave;			/* end, as a pthread: not needed for some time */
 	bool blocked;			/* core/replay.c: listed there, by blocked_next */
+	bool own_fpenv;			/* its fiber's floating-point environment is in place */
 	bool thread_made;		/* it has a pthread; changed with the exec lock held shared */
 	bool detached;			/* and nobody is to join that */
 

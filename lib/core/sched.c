@@ -47,16 +47,22 @@ static void stand_on(struct hd_fiber *f, struct hd_stack *s)
 	f->stack = s;
 }
 
+static void entry_with_fpenv(void *unused);
+
 static __attribute__((noinline)) bool prepare_fresh(struct hd_proc *p, struct hd_fiber *f)
 {
+	void (*entry)(void *) = hd_fiber_entry;
+
 	if (!f->stack) {
 		struct hd_stack *s = hd_stack_get(p);
 
 		if (!s)
 			return false;
 		stand_on(f, s);
+	} else if (f->flags & HD_FIBER_FPENV) {
+		entry = entry_with_fpenv;
 	}
-	hd_ctx_make(&f->stack->ctx, hd_stack_top(f->stack), hd_fiber_entry);
+	hd_ctx_make(&f->stack->ctx, hd_stack_top(f->stack), entry);
 	hd_san_fresh(HD_SAN(p->m), HD_SAN(f->stack), f->stack->name);
 	return true;
 }
@@ -122,17 +128,54 @@ static inline __attribute__((always_inline)) void jump(struct hd_machine *m, str
 static inline void switch_away(struct hd_machine *m, struct hd_ctx *from, struct hd_san *self,
 			       struct hd_fiber *next);
 
-/* Those of the thread are the leaving fiber's: they wait with it on its stack. */
-HD_END_FRAME static __attribute__((noinline)) void switch_with_exceptions(struct hd_machine *m,
-									  struct hd_ctx *from,
-									  struct hd_san *self,
-									  struct hd_fiber *next)
+/* Its environment to the thread, the thread's to where it was; and back. */
+static __attribute__((noinline)) void swap_fpenv(struct hd_machine *m, struct hd_fiber *f)
 {
-	struct hd_exceptions *e = m->exceptions, own = *e;
+	struct hd_fpenv thread;
 
-	*e = (struct hd_exceptions){ NULL, 0 };
+	hd_fpenv_save(&thread);
+	hd_fpenv_load(&f->stack->fpenv);
+	f->stack->fpenv = thread;
+	m->own_fpenv = !m->own_fpenv;
+}
+
+bool hd_fiber_lend_fpenv(struct hd_machine *m)
+{
+	if (!m->own_fpenv)
+		return false;
+	swap_fpenv(m, m->cur);
+	return true;
+}
+
+void hd_fiber_take_fpenv(struct hd_machine *m)
+{
+	swap_fpenv(m, m->cur);
+}
+
+/*
+ * What the thread has of the leaving fiber's waits with it on its stack: C++ exceptions,
+ * its floating-point environment.
+ */
+HD_END_FRAME static __attribute__((noinline)) void switch_with_more(struct hd_machine *m,
+								    struct hd_ctx *from,
+								    struct hd_san *self,
+								    struct hd_fiber *next)
+{
+	struct hd_exceptions *e = m->exceptions, own = { NULL, 0 };
+	struct hd_fiber *f = m->own_fpenv ? m->cur : NULL;
+
+	if (e) {
+		own = *e;
+		*e = (struct hd_exceptions){ NULL, 0 };
+	}
+	if (f)
+		swap_fpenv(m, f);
 	switch_away(m, from, self, next);
-	*hd_this_machine()->exceptions = own;
+	m = hd_this_machine();
+	if (e)
+		*m->exceptions = own;
+	if (f)
+		swap_fpenv(m, f);
 }
 
 /* From self to next, or to the scheduler if there is no next this machine can run itself. */
@@ -144,8 +187,8 @@ static inline __attribute__((always_inline)) void switch_away(struct hd_machine 
 	struct hd_ctx *to = &m->ctx;
 	struct hd_san *to_san = HD_SAN(m);
 
-	if (hd_exceptions_any(m->exceptions)) {
-		switch_with_exceptions(m, from, self, next);
+	if (hd_exceptions_any(m->exceptions) || __builtin_expect(m->own_fpenv, 0)) {
+		switch_with_more(m, from, self, next);
 		return;
 	}
 	if (next && !hd_fiber_locked(next) && prepare(m->p, next)) {
@@ -440,6 +483,10 @@ struct hd_fiber *hd_fiber_new(void *(*fn)(void *arg), void *arg, uint32_t flags,
 			return NULL;
 		if (attr->flags & HD_GO_CLEAN_STACK)
 			hd_stack_clean(stack);
+		if (attr->flags & HD_GO_FPENV) {
+			flags |= HD_FIBER_FPENV;
+			hd_fpenv_save(&stack->fpenv);
+		}
 	}
 	f = make(p, fn, arg, flags, attr ? attr->name : NULL, stack);
 	if (!f && stack)
@@ -454,16 +501,37 @@ void hd_fiber_launch(struct hd_fiber *f)
 		hd_wake_proc();
 }
 
-HD_END_FRAME void hd_fiber_entry(void *unused)
+static inline __attribute__((always_inline)) void begin(bool fpenv)
 {
 	struct hd_fiber *f;
 
-	(void)unused;
 	hd_san_arrive(HD_SAN(hd_this_machine()), HD_SAN(hd_this_machine()->cur->stack));
 	finish_switch();
 	f = hd_this_machine()->cur;
+	if (fpenv)
+		swap_fpenv(hd_this_machine(), f);
 	hd_leave();
 	hd_fiber_end(f->fn(f->arg));
+}
+
+HD_END_FRAME void hd_fiber_entry(void *unused)
+{
+	(void)unused;
+	begin(false);
+}
+
+HD_END_FRAME static void entry_with_fpenv(void *unused)
+{
+	(void)unused;
+	begin(true);
+}
+
+/* What only few have: values of local.h, and an environment that its thread gets back. */
+static __attribute__((noinline)) void end_more(struct hd_fiber *f)
+{
+	if (f->flags & HD_FIBER_LOCAL)
+		hd_local_end(f);
+	hd_fiber_lend_fpenv(hd_this_machine());
 }
 
 /* Publish the result.  f may be gone when this returns. */
@@ -495,8 +563,8 @@ HD_END_FRAME void hd_fiber_end(void *ret)
 	bool is_main;
 
 	f = hd_this_machine()->cur;
-	if (__builtin_expect(f->flags & HD_FIBER_LOCAL, 0))
-		hd_local_end(f);
+	if (__builtin_expect(f->flags & (HD_FIBER_LOCAL | HD_FIBER_FPENV), 0))
+		end_more(f);
 	if (!hd_enter())
 		hd_bug("a fiber ended outside the runtime");
 	m = hd_this_machine();

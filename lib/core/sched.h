@@ -57,6 +57,12 @@ void hd_yield_inside(void);
 void hd_yield_slice(void);
 /* The same for a fiber whose machine is dirty: it goes on elsewhere. */
 void hd_yield_away(void);
+/*
+ * The calling fiber's floating-point environment off the thread, where it has one of its
+ * own (true), and on it again.  It must not switch meanwhile.
+ */
+bool hd_fiber_lend_fpenv(struct hd_machine *m);
+void hd_fiber_take_fpenv(struct hd_machine *m);
 
 /* First code of a fiber's context and last. */
 void hd_fiber_entry(void *machine);

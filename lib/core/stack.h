@@ -44,6 +44,7 @@ struct hd_stack {
 	bool own;			/* a mapping of its own, which goes with its fiber */
 	unsigned int valgrind;		/* what Valgrind knows it by */
 	struct hd_local *local;		/* of a fiber with HD_FIBER_LOCAL (local.h) */
+	struct hd_fpenv fpenv;		/* HD_FIBER_FPENV: its own, while it runs its thread's */
 	HD_SAN_FIELD
 } __attribute__((aligned(64)));
 

@@ -111,6 +111,21 @@ static inline bool hd_control_words(const struct hd_control *c, uint64_t *fpu, u
 	return false;
 }
 
+/* The floating-point environment (C11 7.6): modes, and flags of what has happened. */
+struct hd_fpenv {
+	uint64_t fpcr, fpsr;
+};
+
+static inline void hd_fpenv_save(struct hd_fpenv *e)
+{
+	__asm__ volatile("mrs	%0, fpcr\n\tmrs	%1, fpsr" : "=r"(e->fpcr), "=r"(e->fpsr));
+}
+
+static inline void hd_fpenv_load(const struct hd_fpenv *e)
+{
+	__asm__ volatile("msr	fpcr, %0\n\tmsr	fpsr, %1" : : "r"(e->fpcr), "r"(e->fpsr));
+}
+
 static inline uintptr_t hd_tls_base(void)
 {
 	uintptr_t base;

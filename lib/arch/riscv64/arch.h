@@ -106,6 +106,21 @@ static inline bool hd_control_words(const struct hd_control *c, uint64_t *fpu, u
 	return false;
 }
 
+/* The floating-point environment (C11 7.6): modes, and flags of what has happened. */
+struct hd_fpenv {
+	uint64_t fcsr;
+};
+
+static inline void hd_fpenv_save(struct hd_fpenv *e)
+{
+	__asm__ volatile("frcsr	%0" : "=r"(e->fcsr));
+}
+
+static inline void hd_fpenv_load(const struct hd_fpenv *e)
+{
+	__asm__ volatile("fscsr	%0" : : "r"(e->fcsr));
+}
+
 static inline uintptr_t hd_tls_base(void)
 {
 	uintptr_t base;

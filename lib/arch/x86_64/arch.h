@@ -135,6 +135,38 @@ static inline bool hd_control_words(const struct hd_control *c, uint64_t *fpu, u
 	return c->has_pkru;
 }
 
+/* The floating-point environment (C11 7.6): modes, and flags of what has happened. */
+struct hd_fpenv {
+	uint32_t mxcsr;
+	uint16_t x87, status;
+};
+
+#define HD_X87_FLAGS	0x3fu
+
+static inline void hd_fpenv_save(struct hd_fpenv *e)
+{
+	__asm__ volatile("stmxcsr %0\n\tfnstcw %1\n\tfnstsw %2"
+			 : "=m"(e->mxcsr), "=m"(e->x87), "=m"(e->status));
+	e->status &= HD_X87_FLAGS;
+}
+
+/* Of the x87's flags only all can be loaded, slowly, with all else: if they are others. */
+static inline void hd_fpenv_load(const struct hd_fpenv *e)
+{
+	uint32_t env[7];		/* control, status, tag, and where it was */
+	uint16_t status;
+
+	__asm__ volatile("ldmxcsr %1\n\tfnstsw %0" : "=m"(status) : "m"(e->mxcsr));
+	if ((status & HD_X87_FLAGS) == e->status) {
+		__asm__ volatile("fldcw %0" : : "m"(e->x87));
+		return;
+	}
+	__asm__ volatile("fnstenv %0" : "=m"(env));
+	env[0] = (env[0] & ~0xffffu) | e->x87;
+	env[1] = (env[1] & ~(HD_X87_FLAGS | 0x8080u)) | e->status;	/* it sets those itself */
+	__asm__ volatile("fldenv %0" : : "m"(env));
+}
+
 /* The calling thread's TLS base, as clone wants it. */
 static inline uintptr_t hd_tls_base(void)
 {

@@ -13,13 +13,15 @@ struct hd_fiber;
 struct hd_fiber_attr {
 	size_t size;		/* sizeof(struct hd_fiber_attr) */
 	const char *name;	/* copied, at most 15 bytes kept; NULL: none */
-	unsigned int flags;	/* HD_GO_CLEAN_STACK */
+	unsigned int flags;	/* HD_GO_* */
 	size_t stack_size;	/* usable bytes, at least; 0: hd_options' stack_size.  More than
 				   that is a mapping of the fiber's own, gone with it. */
 };
 
 #define HD_GO_CLEAN_STACK	(1u << 0)	/* its stack holds nothing of earlier fibers:
 						   hd_stack_high_water is about it alone */
+#define HD_GO_FPENV		(1u << 1)	/* a floating-point environment of its own, at
+						   first a copy of the caller's */
 
 /*
  * Start a fiber that runs fn(arg).  With f the fiber is joinable and hd_join
