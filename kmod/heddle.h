@@ -25,16 +25,18 @@
 #define HD_MAX_ACTIONS		1024
 #define HD_MAX_RESULTS		65536	/* spawns in flight or unread, per context */
 
-/* Every architecture names its entry of setpgid(2) differently. */
+/* Every architecture names its entries of system calls differently. */
 #if defined(CONFIG_X86_64)
-#define HD_SYS_SETPGID		__x64_sys_setpgid
+#define HD_SYS(name)		__x64_sys_##name
 #elif defined(CONFIG_ARM64)
-#define HD_SYS_SETPGID		__arm64_sys_setpgid
+#define HD_SYS(name)		__arm64_sys_##name
 #elif defined(CONFIG_RISCV)
-#define HD_SYS_SETPGID		__riscv_sys_setpgid
+#define HD_SYS(name)		__riscv_sys_##name
 #else
-#define HD_SYS_SETPGID		hd_no_sys_setpgid
+#define HD_SYS(name)		hd_no_sys_##name
 #endif
+#define HD_SYS_SETPGID		HD_SYS(setpgid)
+#define HD_SYS_CLOSE_RANGE	HD_SYS(close_range)
 
 /* How a kernel function sends its task to user space is known where it is tested. */
 #ifdef CONFIG_X86_64
@@ -96,6 +98,35 @@ void hd_ctx_put(struct hd_ctx *ctx);
 extern u64 hd_features;
 extern bool hd_has_ptrace_may_access, hd_has_from_mnt_ns;
 void hd_symbols_init(void);
+
+/* A system call by its entry point: it takes its arguments from user registers. */
+static inline void hd_call_args(struct pt_regs *regs, unsigned long a, unsigned long b,
+				unsigned long c)
+{
+	*regs = (struct pt_regs){ };
+#if defined(CONFIG_X86_64)
+	regs->di = a;
+	regs->si = b;
+	regs->dx = c;
+#elif defined(CONFIG_ARM64)
+	regs->regs[0] = a;
+	regs->regs[1] = b;
+	regs->regs[2] = c;
+#elif defined(CONFIG_RISCV)
+	regs->orig_a0 = a;
+	regs->a1 = b;
+	regs->a2 = c;
+#endif
+}
+
+/* close_range(from, ~0, flags) */
+static inline int hd_close_range(unsigned int from, unsigned int flags)
+{
+	struct pt_regs regs;
+
+	hd_call_args(&regs, from, ~0U, flags);
+	return static_call(hd_HD_SYS_CLOSE_RANGE)(&regs);
+}
 
 static inline bool hd_has(u64 feature)
 {

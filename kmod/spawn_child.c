@@ -114,7 +114,7 @@ static int hd_child_action(struct hd_spawn *s, const struct hd_action *a)
 		for (i = 0; i < s->nr_held; i++)
 			if (s->held[i].fd >= a->fd)
 				hd_child_forget(s, s->held[i].fd);
-		return static_call(hd___close_range)(a->fd, ~0U, 0);
+		return hd_close_range(a->fd, 0);
 	default:
 		return hd_child_chdir_to(s, a);
 	}
@@ -125,7 +125,7 @@ static int hd_child_empty_table(struct hd_spawn *s)
 {
 	int fd, err;
 
-	err = static_call(hd___close_range)(0, ~0U, CLOSE_RANGE_UNSHARE);
+	err = hd_close_range(0, CLOSE_RANGE_UNSHARE);
 	for (fd = 0; fd < 3 && !err; fd++) {
 		struct hd_held *h = hd_find_held(s, fd);
 
@@ -156,7 +156,7 @@ static int hd_child_files(struct hd_spawn *s)
 
 static int hd_child_session(struct hd_spawn *s)
 {
-	struct pt_regs regs = { };
+	struct pt_regs regs;
 	int err;
 
 	if (s->req.flags & HEDDLE_SPAWN_SETSID) {
@@ -168,14 +168,7 @@ static int hd_child_session(struct hd_spawn *s)
 	if (!(s->req.flags & HEDDLE_SPAWN_PGROUP))
 		return 0;
 	s->result.step = HEDDLE_STEP_PGROUP;
-	/* setpgid(0, pgroup) by its entry point, which takes user registers. */
-#if defined(CONFIG_X86_64)
-	regs.si = s->req.pgroup;
-#elif defined(CONFIG_ARM64)
-	regs.regs[1] = s->req.pgroup;
-#elif defined(CONFIG_RISCV)
-	regs.a1 = s->req.pgroup;
-#endif
+	hd_call_args(&regs, 0, s->req.pgroup, 0);
 	return static_call(hd_HD_SYS_SETPGID)(&regs);
 }
 

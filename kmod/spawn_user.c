@@ -83,7 +83,7 @@ static int hd_user_files(struct hd_spawn *s)
 
 	if (!(s->req.flags & HEDDLE_SPAWN_CLOSE_FDS))
 		return 0;
-	err = static_call(hd___close_range)(s->req.cut, ~0U, CLOSE_RANGE_UNSHARE);
+	err = hd_close_range(s->req.cut, CLOSE_RANGE_UNSHARE);
 	if (!err && (s->req.flags & HEDDLE_SPAWN_PIDFD) && !get_user(fd, s->pidfd) && fd >= 0)
 		close_fd(fd);
 	return err;

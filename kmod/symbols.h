@@ -18,7 +18,8 @@ HD_SYMBOL(int, kernel_execve, (const char *filename, const char *const *argv,
 HD_SYMBOL(void, do_group_exit, (int exit_code), HD_FEAT_SPAWN_ANY)
 HD_SYMBOL(int, replace_fd, (unsigned int fd, struct file *file, unsigned int flags),
 	  HEDDLE_FEAT_SPAWN_FILES)
-HD_SYMBOL(int, __close_range, (unsigned int fd, unsigned int max_fd, unsigned int flags),
+/* Not __close_range(), which 7.2 has no more. */
+HD_SYMBOL(long, HD_SYS_CLOSE_RANGE, (const struct pt_regs *regs),
 	  HEDDLE_FEAT_SPAWN_FILES | HEDDLE_FEAT_SPAWN_USER)
 HD_SYMBOL(void, set_fs_pwd, (struct fs_struct *fs, const struct path *path),
 	  HEDDLE_FEAT_SPAWN_CHDIR)

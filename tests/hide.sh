@@ -15,7 +15,7 @@ cd "$TOP" || exit 1
 kernel=${KERNEL:-6.12}
 tests=${TESTS:-"kmod_[!u]* core_template core_lock core_fresh core_execlock spawn_basic spawn_attr spawn_error state_attr"}
 names=$(sed -n 's/^HD_SYMBOL([^,]*, \([A-Za-z_0-9]*\),.*/\1/p' kmod/symbols.h |
-	sed 's/^HD_SYS_SETPGID$/__x64_sys_setpgid/')
+	sed 's/^HD_SYS_\(.*\)$/__x64_sys_\L\1/')
 logs=$O/hidden
 mkdir -p "$logs"
 n=0 failed=0

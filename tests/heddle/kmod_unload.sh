@@ -47,7 +47,7 @@ done
 check $ok "unloaded right after spawns"
 
 ok=0
-for sym in kernel_clone kernel_execve do_group_exit replace_fd __close_range set_fs_pwd \
+for sym in kernel_clone kernel_execve do_group_exit replace_fd __x64_sys_close_range set_fs_pwd \
 	   ksys_setsid __x64_sys_setpgid do_futex ptrace_may_access from_mnt_ns "kernel_clone,kernel_execve,do_futex"; do
 	rmmod heddle || ok=1
 	insmod "$ko" hide="$sym" || ok=1
