@@ -39,10 +39,13 @@ struct hd_symbol {
 	void *tramp;
 };
 
+/* probe.sh, like the kernel, knows what HD_SYS_CLOSE_RANGE and its like stand for. */
+#define HD_CONFLICT(name)	__is_defined(HD_CONFLICT_##name)
+
 #define HD_SYMBOL(type, fn, args, feat) {				\
 	.name = __stringify(fn),					\
 	.features = (feat),						\
-	.conflict = __is_defined(HD_CONFLICT_##fn),			\
+	.conflict = HD_CONFLICT(fn),					\
 	.key = &STATIC_CALL_KEY(hd_##fn),				\
 	.tramp = STATIC_CALL_TRAMP_ADDR(hd_##fn),			\
 },
