@@ -299,16 +299,21 @@ FIXTURE_VARIANT_ADD(spawn, fiber_module) { .runtime = true, .fiber = true, .modu
 /* A thread that is not the runtime's. */
 FIXTURE_VARIANT_ADD(spawn, foreign_module) { .runtime = true, .module = true };
 
-static bool have_module(void)
+/* Of the module, if it is loaded: does it have this feature? */
+static inline bool module_has(uint64_t feature)
 {
 	struct heddle_info info = { 0 };
 	int fd = open("/dev/heddle", O_RDWR | O_CLOEXEC);
-	bool ok = fd >= 0 && !ioctl(fd, HEDDLE_IOC_INFO, &info) &&
-		  info.features & HEDDLE_FEAT_SPAWN;
+	bool ok = fd >= 0 && !ioctl(fd, HEDDLE_IOC_INFO, &info) && info.features & feature;
 
 	if (fd >= 0)
 		close(fd);
 	return ok;
+}
+
+static inline bool have_module(void)
+{
+	return module_has(HEDDLE_FEAT_SPAWN);
 }
 
 static int filter_calls(void)
