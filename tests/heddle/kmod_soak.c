@@ -175,26 +175,31 @@ static void *worker(void *arg)
 	return NULL;
 }
 
+/* The runtime's own, which are not among those that are started and end. */
+static uint64_t count_own(void)
+{
+	return !!find_thread("hd-template") + !!find_thread("hd-ktemplate") +
+	       !!find_thread("hd-monitor");
+}
+
 /* Threads: those that the runtime says there are, the kernel lists. */
 static void count_threads(void)
 {
-	/* not among those that are started and end */
-	uint64_t base = !!find_thread("hd-template") + !!find_thread("hd-ktemplate") +
-			!!find_thread("hd-monitor");
-	uint64_t end = hd_now() + PATIENCE;
+	uint64_t end = hd_now() + PATIENCE, own;
 	struct hd_stats st = { .size = sizeof(st) };
 	bool right;
 
-	do {		/* the last ones may be on their way out */
+	do {		/* the first may have no name yet, the last ones be on their way out */
 		hd_sleep(MS);
+		own = count_own();
 		RIGHT(!hd_stats(&st));
-		right = base + st.machines_started - st.machines_ended == st.machines &&
+		right = own + st.machines_started - st.machines_ended == st.machines &&
 			(uint64_t)count_tasks() == st.machines;
 	} while (!right && hd_now() < end);
 	RIGHT(right);
 	if (!right)
 		fprintf(stderr, "# %d of its own, %d started, %d ended, %d now, %d tasks\n",
-			(int)base, (int)st.machines_started, (int)st.machines_ended,
+			(int)own, (int)st.machines_started, (int)st.machines_ended,
 			(int)st.machines, count_tasks());
 	me->machines_started = (long)st.machines_started;
 	me->machines_ended = (long)st.machines_ended;
@@ -246,6 +251,7 @@ static struct {
 	long rounds, killed, stopped, adopted, unloaded, busy;
 	long created[KINDS], refused[KINDS], ended[KINDS], alive[KINDS];
 	long machines, by_module;
+	long lost;		/* by the counts of users that have paused or ended */
 } sum;
 
 static void start_user(struct user *u, uint32_t seed)
@@ -260,55 +266,79 @@ static void start_user(struct user *u, uint32_t seed)
 	_exit(run_opt(user_main, &seed, 2, 0) || u->wrong[0]);
 }
 
-/* Children of a process, whichever thread made them: how many; the first that is no user. */
-static int list_children(pid_t pid, pid_t *other)
+static pid_t parent_of(pid_t pid)
 {
-	char path[64];
+	char path[64], line[512] = "", *end;
+	pid_t parent = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (f && fgets(line, sizeof(line), f) && (end = strrchr(line, ')')) &&
+	    sscanf(end, ") %*c %d", &parent) != 1)
+		parent = 0;
+	if (f)
+		fclose(f);
+	return parent;
+}
+
+static bool is_user(pid_t pid)
+{
+	for (int i = 0; i < USERS; i++)
+		if (week->user[i].pid == pid)
+			return true;
+	return false;
+}
+
+/*
+ * Children of a process that are no users: how many, and one of them.  By what each says of
+ * its parent: a thread's list of children moves to another thread's when it ends.
+ */
+static int list_children(pid_t pid, pid_t *one)
+{
+	DIR *d = opendir("/proc");
 	struct dirent *e;
-	int n = 0, child;
-	DIR *d;
+	int n = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	d = opendir(path);
 	while (d && (e = readdir(d))) {
-		FILE *f;
+		pid_t child = atoi(e->d_name);
 
-		if (e->d_name[0] == '.')
+		if (child <= 0 || parent_of(child) != pid || is_user(child))
 			continue;
-		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/children", pid, e->d_name);
-		f = fopen(path, "re");
-		while (f && fscanf(f, "%d", &child) == 1) {
-			bool user = false;
-
-			for (int i = 0; i < USERS; i++)
-				user |= week->user[i].pid == child;
-			if (!user && other)
-				*other = child;
-			n += !user;
-		}
-		if (f)
-			fclose(f);
+		n++;
+		if (one)
+			*one = child;
 	}
 	if (d)
 		closedir(d);
 	return n;
 }
 
-/* What a killed user leaves comes to us: processes that run, and nothing half made. */
+/* It has become the program it was made for, or ended: then its memory is none. */
+static bool is_made(pid_t child)
+{
+	char path[64], exe[PATH_MAX];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", child);
+	n = readlink(path, exe, sizeof(exe) - 1);
+	exe[n > 0 ? n : 0] = 0;
+	return !strstr(exe, "kmod_soak");
+}
+
+/*
+ * What a killed user leaves comes to us: processes that run, and nothing half made.  One on
+ * its way to its program has been killed with the user, but ends when it next runs.
+ */
 static void adopt(struct user *u)
 {
 	pid_t child = 0;
 
 	EXPECT_EQ(u->pid, waitpid(u->pid, NULL, 0));
 	while (list_children(getpid(), &child)) {
-		char path[64], exe[PATH_MAX];
-		ssize_t n;
-
-		snprintf(path, sizeof(path), "/proc/%d/exe", child);
-		n = readlink(path, exe, sizeof(exe) - 1);
-		exe[n > 0 ? n : 0] = 0;
-		/* none: it has ended.  Else not our own program, which no child of it is to be */
-		EXPECT_EQ(NULL, strstr(exe, "kmod_soak"));
+		for (int i = 0; !is_made(child) && i < KMOD_PATIENCE * 1000; i++)
+			kmod_sleep_ms(1);
+		EXPECT_TRUE(is_made(child));
 		kill(child, SIGKILL);
 		EXPECT_EQ(child, waitpid(child, NULL, 0));
 		sum.adopted++;
@@ -320,12 +350,17 @@ static void adopt(struct user *u)
 /* Its counts hold; what it has is counted by others, too. */
 static void count_user(struct user *u)
 {
+	long listed;
+
 	EXPECT_STREQ("", u->wrong);
 	for (int k = 0; k < KINDS; k++) {
 		EXPECT_EQ(u->begun[k], u->created[k] + u->refused[k]);
 		EXPECT_EQ(u->created[k], u->ended[k] + u->alive[k]);
+		sum.lost += labs(u->created[k] - u->ended[k] - u->alive[k]);
 	}
-	EXPECT_EQ(u->alive[PROCESS], list_children(u->pid, NULL));
+	listed = list_children(u->pid, NULL);
+	EXPECT_EQ(u->alive[PROCESS], listed);
+	sum.lost += labs(u->alive[PROCESS] - listed);
 }
 
 static void add_up(struct user *u)
@@ -418,8 +453,10 @@ static void end_users(void)
 		EXPECT_EQ(u->pid, waitpid(u->pid, &status, 0));
 		EXPECT_EQ(0, status);
 		EXPECT_STREQ("", u->wrong);
-		for (int k = 0; k < KINDS; k++)
+		for (int k = 0; k < KINDS; k++) {
 			EXPECT_EQ(u->created[k], u->ended[k]);
+			sum.lost += labs(u->created[k] - u->ended[k]);
+		}
 		add_up(u);
 		u->pid = 0;
 	}
@@ -480,6 +517,10 @@ static void tell(void)
 		TH_LOG("%s: %ld created = %ld ended + %ld of killed users; %ld refused", kinds[k],
 		       sum.created[k], sum.ended[k], sum.alive[k], sum.refused[k]);
 	TH_LOG("threads: %ld, of which %ld cloned by the module", sum.machines, sum.by_module);
+	if (sum.lost)
+		TH_LOG("%ld lost", sum.lost);
+	else
+		TH_LOG("none lost");
 }
 
 FIXTURE(week) { };
