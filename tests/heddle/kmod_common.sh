@@ -3,10 +3,11 @@
 # shellcheck shell=bash
 
 # module_file DIRECTORY-OF-TESTS: prints the file of the very module that is loaded, to load
-# it again: from the build these tests belong to, unless HEDDLE_KO names it.
+# it again: from the build these tests belong to, unless HEDDLE_KO names it.  The rig says
+# which kernel's: some have one version.
 module_file() {
 	local f
-	for f in ${HEDDLE_KO:-"$1"/../../kmod/*/heddle.ko}; do
+	for f in ${HEDDLE_KO:-"$1"/../../kmod/${VM_KERNEL:-*}/heddle.ko}; do
 		[ -f "$f" ] &&
 			[ "$(modinfo -F srcversion "$f")" = "$(cat /sys/module/heddle/srcversion)" ] &&
 			[ "$(modinfo -F vermagic "$f" | cut -d' ' -f1)" = "$(uname -r)" ] &&
