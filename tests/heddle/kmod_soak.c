@@ -7,9 +7,7 @@
  * the kernel lists it.  For SOAK_SECONDS, 5 if not said (make soak).
  */
 #include "core_common.h"
-#include "kmod_common.h"
-
-#include <limits.h>
+#include "kmod_module.h"
 
 #define USERS	3
 #define WORKERS	4
@@ -401,7 +399,7 @@ static void disturb(uint32_t *seed)
 		EXPECT_EQ(0, kill(u->pid, SIGCONT));
 		sum.stopped++;
 	}
-	if (syscall(SYS_delete_module, "heddle", O_NONBLOCK) && errno == EWOULDBLOCK)
+	if (kmod_unload() && errno == EWOULDBLOCK)
 		sum.busy++;
 	u = &week->user[rnd(seed) % USERS];
 	if (rnd(seed) % 2) {
@@ -463,47 +461,14 @@ static void end_users(void)
 	EXPECT_EQ(0, list_children(getpid(), NULL));
 }
 
-/* The file of the module that is loaded: kmod_common.sh finds it. */
-static bool find_module(char *file, size_t len)
+static void reload(const struct kmod_module *m)
 {
-	char dir[PATH_MAX] = "", command[2 * PATH_MAX + 64];
-	FILE *f;
-
-	if (readlink("/proc/self/exe", dir, sizeof(dir) - 1) < 0)
-		return false;
-	*strrchr(dir, '/') = 0;
-	snprintf(command, sizeof(command), ". '%s/kmod_common.sh'; module_file '%s'", dir, dir);
-	f = popen(command, "re");
-	if (!f || !fgets(file, (int)len, f))
-		file[0] = 0;
-	if (f)
-		pclose(f);
-	file[strcspn(file, "\n")] = 0;
-	return file[0];
-}
-
-static long number_in(const char *path)
-{
-	FILE *f = fopen(path, "re");
-	long n = -1;
-
-	if (f && fscanf(f, "%ld", &n) != 1)
-		n = -1;
-	if (f)
-		fclose(f);
-	return n;
-}
-
-static void reload(const char *file)
-{
-	int fd;
-
-	EXPECT_EQ(0, number_in("/sys/module/heddle/refcnt"));
-	EXPECT_EQ(0, syscall(SYS_delete_module, "heddle", O_NONBLOCK));
+	EXPECT_EQ(0, kmod_users());
+	EXPECT_EQ(0, kmod_unload());
 	EXPECT_NE(0, access("/dev/heddle", F_OK));
-	fd = open(file, O_RDONLY | O_CLOEXEC);
-	EXPECT_EQ(0, syscall(SYS_finit_module, fd, "", 0));
-	close(fd);
+	EXPECT_EQ(0, kmod_load(m)) {
+		TH_LOG("%s: %s", m->file, strerror(errno));
+	}
 	EXPECT_EQ(0, access("/dev/heddle", F_OK));
 	sum.unloaded++;
 }
@@ -532,15 +497,10 @@ TEST_F_TIMEOUT(week, users_come_and_go, 36000)
 	const char *seconds = getenv("SOAK_SECONDS"), *first = getenv("SOAK_SEED");
 	double end = kmod_now() + (seconds ? atol(seconds) : 5);
 	uint32_t seed = first ? (uint32_t)atol(first) : 1;
-	char file[PATH_MAX] = "";
+	struct kmod_module module;
 
 	KMOD_NEED(HEDDLE_FEAT_CLONE | HEDDLE_FEAT_SPAWN);
-	if (geteuid())
-		SKIP(return, "needs root");
-	if (number_in("/sys/module/heddle/refcnt"))
-		SKIP(return, "somebody uses the module");
-	if (!find_module(file, sizeof(file)))
-		SKIP(return, "the loaded module's file is not at hand: set HEDDLE_KO");
+	KMOD_NEED_UNLOAD(&module);
 	ASSERT_EQ(0, prctl(PR_SET_CHILD_SUBREAPER, 1));
 	week = mmap(NULL, sizeof(*week), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, week);
@@ -554,7 +514,7 @@ TEST_F_TIMEOUT(week, users_come_and_go, 36000)
 			well = round_of(&seed);
 		ASSERT_TRUE(well);
 		end_users();
-		reload(file);
+		reload(&module);
 	} while (kmod_now() < end && _metadata->exit_code == KSFT_PASS);
 	tell();
 }
