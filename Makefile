@@ -21,8 +21,9 @@
 #	make check-debug	all that needs the module, on kernels with checks built in
 #	make fuzz	the module's calls in all ways (FUZZ=minutes, SEED=n)
 #	make fuzz-lib	what library and tools parse, each parser (FUZZ=minutes, SEED=n)
-#	make soak	the tests over and over (SOAK=minutes, STRESS=seconds; or each of
-#			TESTS="pattern..." so often: REPEAT=1000)
+#	make soak	the tests over and over, and all counted that the module makes
+#			(SOAK=minutes, STRESS=seconds; TESTS="pattern..." alone; or each of
+#			these so often: REPEAT=1000)
 #	make vm-shell	a shell in the virtual machine, module loaded (KERNEL=6.12)
 #	make install	PREFIX=/usr/local DESTDIR=
 #	make clean	all of build/ but kernels and downloads

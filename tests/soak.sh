@@ -8,9 +8,10 @@
 # all that, and besides: the exec lock under everything that takes it, on the host
 # for STRESS seconds (600; 0: not), and everything at once (soak_all), at random for a
 # tenth of the time and by as many seeds of heddle-replay(3) as 300 for each minute; with
-# the sanitizers for a twentieth.  Says how long it ran, how often each part of a
-# test did, and which ever failed, in this run and in all of the same sources (those of
-# lib, kmod, uapi and tests as they are: build/soak.sums).
+# the sanitizers for a twentieth.  On each kernel, first, the module's users come and go for
+# a tenth of the time (kmod_soak).  Says how long it ran, how often each part of a test did,
+# and which ever failed, in this run and in all of the same sources (those of lib, kmod,
+# uapi and tests as they are: build/soak.sums); and what kmod_soak counted, of each kind.
 #
 # REPEAT=1000: instead of all that each test of TESTS so often, on the host, JOBS at once,
 # however long it takes (tests/repeat.py).
@@ -20,9 +21,11 @@ cd "$TOP" || exit 1
 minutes=${SOAK:-10}
 log=$O/soak.log
 parts=$O/soak.parts	# a line for each part of a test that ran: place, ok or not, name
+counts=$O/soak.counts	# what kmod_soak counted, on each kernel
 this=$O/soak.round
 : >"$log"
 : >"$parts"
+: >"$counts"
 start=$(date +%s)
 begin=$start
 rounds=0 failed=0
@@ -123,6 +126,26 @@ begin=$((begin + $(date +%s) - sanitizing))
 for kernel in ${KERNEL:-6.1 6.12}; do
 	make "kmod-$kernel" >>"$log" 2>&1 || die "the module does not build for $kernel"
 done
+# What the module's users make, all counted.
+users_of_module() { # users_of_module KERNEL
+	local first=${SOAK_SEED:-$((begin % 1000000 + 1))}
+
+	round "$1" tests/vm/vm.sh -k "$1" -M heddle -t $((minutes * 6 + 900)) -- \
+		env VM=1 SOAK_SEED="$first" SOAK_SECONDS=$((minutes * 6)) \
+		"$O/tests/heddle/kmod_soak"
+	{
+		echo "the module on $1, from SOAK_SEED=$first on:"
+		sed -n 's/^# kmod_soak\.c:[0-9]*:[^:]*:/  /p' "$this"
+		# it says nothing else where it could not run
+		grep -q '^# .*:none lost$' "$this" || echo "  not counted to the end: see ${log#"$TOP/"}"
+	} | tee -a "$counts" >&2
+}
+
+case ${TESTS:-kmod_soak} in *kmod_soak*)
+	for kernel in ${KERNEL:-6.1 6.12}; do
+		users_of_module "$kernel"
+	done
+esac
 while [ $(($(date +%s) - begin)) -lt $((minutes * 60)) ]; do
 	for kernel in ${KERNEL:-6.1 6.12}; do
 		# shellcheck disable=SC2086
@@ -132,5 +155,6 @@ while [ $(($(date +%s) - begin)) -lt $((minutes * 60)) ]; do
 done
 tally "$parts"
 accumulate $(($(date +%s) - start))
+cat "$counts"
 echo "soak: $(($(date +%s) - start)) s, $rounds rounds, $failed failed"
 [ "$failed" = 0 ]
