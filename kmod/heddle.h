@@ -48,7 +48,7 @@
 #define HD_FEAT_SPAWN_ANY						\
 	(HEDDLE_FEAT_SPAWN | HEDDLE_FEAT_SPAWN_FILES |			\
 	 HEDDLE_FEAT_SPAWN_CHDIR | HEDDLE_FEAT_SPAWN_SESSION |		\
-	 HD_FEAT_SPAWN_USER)
+	 HEDDLE_FEAT_SPAWN_TEMPLATE | HD_FEAT_SPAWN_USER)
 
 /*
  * One per open file.  Belongs to the mm and the thread group that opened it.
@@ -150,6 +150,9 @@ long hd_ioctl_template(struct hd_ctx *ctx, void *arg, void __user *uarg);
 long hd_ioctl_clone(struct hd_ctx *ctx, void *arg, void __user *uarg);
 long hd_ioctl_release(struct hd_ctx *ctx, void *arg, void __user *uarg);
 struct task_struct *hd_template_task(struct hd_ctx *ctx);
+unsigned int hd_task_policy(struct hd_ctx *ctx, const struct task_struct *task);
+struct hd_spawn;
+bool hd_template_give(struct hd_ctx *ctx, struct hd_spawn *s);
 void hd_templates_free(struct hd_ctx *ctx);
 
 /* spawn.c */

@@ -14,6 +14,7 @@
  * context's list of results does.
  */
 #include <linux/module.h>
+#include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -29,7 +30,7 @@ MODULE_PARM_DESC(spawn_filtered,
 			 HEDDLE_SPAWN_SETSID | HEDDLE_SPAWN_PGROUP |		\
 			 HEDDLE_SPAWN_SIGMASK | HEDDLE_SPAWN_SIGDEFAULT |	\
 			 HEDDLE_SPAWN_UMASK | HEDDLE_SPAWN_NICE | HEDDLE_SPAWN_PIDFD |	\
-			 HEDDLE_SPAWN_USER | HEDDLE_SPAWN_CGROUP)
+			 HEDDLE_SPAWN_USER | HEDDLE_SPAWN_CGROUP | HEDDLE_SPAWN_BY_TEMPLATE)
 
 void hd_spawn_drop_files(struct hd_spawn *s)
 {
@@ -80,6 +81,9 @@ static int hd_spawn_check(const struct heddle_spawn *r)
 	err = hd_user_check(r);
 	if (err)
 		return err;
+	if ((r->flags & HEDDLE_SPAWN_BY_TEMPLATE) &&
+	    (r->flags & (HEDDLE_SPAWN_SYNC | HEDDLE_SPAWN_USER)))
+		return -EINVAL;
 	if ((r->flags & HEDDLE_SPAWN_CLOSE_FDS) && !hd_has(HEDDLE_FEAT_SPAWN_FILES))
 		return -EOPNOTSUPP;
 	if ((r->flags & (HEDDLE_SPAWN_SETSID | HEDDLE_SPAWN_PGROUP)) &&
@@ -146,8 +150,9 @@ static void hd_spawn_uncharge(struct hd_ctx *ctx)
 }
 
 /* What the caller is told; a fault here cannot undo the child. */
-static void hd_spawn_answer(struct hd_spawn *s, struct heddle_spawn __user *up, pid_t pid)
+static void hd_spawn_answer(struct hd_spawn *s, pid_t pid)
 {
+	struct heddle_spawn __user *up = s->up;
 	bool sync = s->req.flags & HEDDLE_SPAWN_SYNC;
 
 	put_user(pid, &up->pid);
@@ -178,14 +183,17 @@ long hd_ioctl_spawn(struct hd_ctx *ctx, void *arg, void __user *uarg)
 	s = hd_spawn_alloc(ctx, arg);
 	if (IS_ERR(s))
 		return PTR_ERR(s);
+	s->up = up;
 	sync = s->req.flags & HEDDLE_SPAWN_SYNC;
 	err = -EAGAIN;
 	if (!sync && !hd_spawn_charge(ctx))
 		goto out;
 
 	err = hd_exec_read_lock(ctx);
+	if (!err && hd_spawn_hand_over(ctx, s))
+		return 0;	/* with the lock, and with @s */
 	if (!err) {
-		err = hd_spawn_clone(ctx, s, &up->pidfd);
+		err = hd_spawn_clone(ctx, s);
 		hd_exec_read_unlock(ctx);
 	}
 	if (err <= 0) {
@@ -198,7 +206,7 @@ long hd_ioctl_spawn(struct hd_ctx *ctx, void *arg, void __user *uarg)
 		err = -EINTR;	/* we are being killed; the child holds what it needs */
 		goto out;
 	}
-	hd_spawn_answer(s, up, err);
+	hd_spawn_answer(s, err);
 	err = 0;
 out:
 	hd_spawn_put(s);
@@ -256,6 +264,16 @@ ssize_t hd_spawn_read(struct hd_ctx *ctx, char __user *buf, size_t len, bool non
 		done += size;
 	}
 	return done;
+}
+
+void hd_result_post(struct hd_spawn *s)
+{
+	struct hd_ctx *ctx = s->ctx;
+
+	spin_lock(&ctx->lock);
+	list_add_tail(&s->node, &ctx->results);
+	spin_unlock(&ctx->lock);
+	wake_up_interruptible_poll(&ctx->result_wait, EPOLLIN | EPOLLRDNORM);
 }
 
 void hd_results_free(struct hd_ctx *ctx)

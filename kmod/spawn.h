@@ -7,6 +7,7 @@
  *  spawn_args.c	the request, copied from the caller
  *  spawn_child.c	the child, from its clone to its exec; its end in our text
  *  spawn_user.c	the child that does that in user space
+ *  spawn_template.c	the child, made by a template
  */
 #ifndef HEDDLE_KMOD_SPAWN_H
 #define HEDDLE_KMOD_SPAWN_H
@@ -49,8 +50,11 @@ struct hd_spawn {
 
 	struct pid *child;		/* a reference of its own, from when it runs */
 
+	/* The caller's, where the clone stores pidfd, and pid if a template makes it. */
+	struct heddle_spawn __user *up;
+	bool given;			/* to a template */
+
 	/* With USER. */
-	int __user *pidfd;
 	struct completion vfork;	/* nobody waits for it */
 };
 
@@ -67,12 +71,25 @@ int hd_hold_files(struct hd_spawn *s);
 struct hd_held *hd_find_held(struct hd_spawn *s, int fd);
 
 /* spawn_child.c */
-pid_t hd_spawn_clone(struct hd_ctx *ctx, struct hd_spawn *s, int __user *pidfd);
+pid_t hd_spawn_clone(struct hd_ctx *ctx, struct hd_spawn *s);
 /* The child, still in our text, is known to ctx; false: that is closed.  Then @s may go. */
 bool hd_child_enter(struct hd_spawn *s, struct list_head *list);
 /* The child's last words; it keeps nothing of @s.  @err: 0 or negative. */
 void hd_child_report(struct hd_spawn *s, int err);
+/* An asynchronous result can be read; the caller's reference passes to the list. */
+void hd_result_post(struct hd_spawn *s);
 void hd_child_done(void);		/* it will soon have left our text */
+
+/* spawn_template.c */
+bool hd_spawn_hand_over(struct hd_ctx *ctx, struct hd_spawn *s);
+/* Would children of @t, which is parked, be like those of the caller? */
+bool hd_spawn_same(struct task_struct *t);
+/* Before @t is woken up, true if that changed it; and when it has. */
+bool hd_spawn_quiet(struct task_struct *t);
+void hd_spawn_loud(struct task_struct *t);
+/* By the template.  Both take the reference and the exec lock that came with @s. */
+void hd_spawn_serve(struct hd_spawn *s);
+void hd_spawn_unserved(struct hd_spawn *s, int err);
 
 /* spawn_user.c */
 int hd_user_check(const struct heddle_spawn *r);

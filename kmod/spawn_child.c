@@ -9,7 +9,6 @@
 #include <linux/module.h>
 #include <linux/namei.h>
 #include <linux/pid.h>
-#include <linux/poll.h>
 #include <linux/sched/rt.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -279,11 +278,7 @@ void hd_child_report(struct hd_spawn *s, int err)
 		wake_up(&s->wait);
 		hd_spawn_put(s);
 	} else {
-		/* Our reference passes to the list. */
-		spin_lock(&ctx->lock);
-		list_add_tail(&s->node, &ctx->results);
-		spin_unlock(&ctx->lock);
-		wake_up_interruptible_poll(&ctx->result_wait, EPOLLIN | EPOLLRDNORM);
+		hd_result_post(s);
 	}
 	hd_ctx_put(ctx);
 }
@@ -321,7 +316,7 @@ void hd_spawn_drain(void)
 		synchronize_rcu_tasks();
 }
 
-pid_t hd_spawn_clone(struct hd_ctx *ctx, struct hd_spawn *s, int __user *pidfd)
+pid_t hd_spawn_clone(struct hd_ctx *ctx, struct hd_spawn *s)
 {
 	struct kernel_clone_args args = {
 		.flags = CLONE_VM | CLONE_CLEAR_SIGHAND,
@@ -335,7 +330,6 @@ pid_t hd_spawn_clone(struct hd_ctx *ctx, struct hd_spawn *s, int __user *pidfd)
 		args.fn = hd_user_child;
 		args.exit_signal = 0;	/* the exec makes it SIGCHLD */
 		args.flags |= s->req.namespaces;
-		s->pidfd = pidfd;
 	}
 	if (s->req.flags & HEDDLE_SPAWN_CGROUP) {
 		args.flags |= CLONE_INTO_CGROUP;
@@ -347,7 +341,12 @@ pid_t hd_spawn_clone(struct hd_ctx *ctx, struct hd_spawn *s, int __user *pidfd)
 		args.flags |= CLONE_FILES;
 	if (s->req.flags & HEDDLE_SPAWN_PIDFD) {
 		args.flags |= CLONE_PIDFD;
-		args.pidfd = pidfd;
+		args.pidfd = &s->up->pidfd;
+	}
+	/* Both are stored before the child runs: who asked may go when that has reported. */
+	if (s->given) {
+		args.flags |= CLONE_PARENT_SETTID;
+		args.parent_tid = &s->up->pid;
 	}
 	/* The child's, taken here since it may end before we are back. */
 	refcount_inc(&s->refs);

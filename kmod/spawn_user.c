@@ -84,7 +84,7 @@ static int hd_user_files(struct hd_spawn *s)
 	if (!(s->req.flags & HEDDLE_SPAWN_CLOSE_FDS))
 		return 0;
 	err = hd_close_range(s->req.cut, CLOSE_RANGE_UNSHARE);
-	if (!err && (s->req.flags & HEDDLE_SPAWN_PIDFD) && !get_user(fd, s->pidfd) && fd >= 0)
+	if (!err && (s->req.flags & HEDDLE_SPAWN_PIDFD) && !get_user(fd, &s->up->pidfd) && fd >= 0)
 		close_fd(fd);
 	return err;
 }

@@ -319,7 +319,7 @@ out:
 	task_unlock(task);
 }
 
-static void hd_state_sched(struct heddle_state *st, struct task_struct *task)
+static void hd_state_sched(struct heddle_state *st, struct task_struct *task, struct hd_ctx *ctx)
 {
 	unsigned int bits = min_t(unsigned int, nr_cpu_ids, HEDDLE_STATE_CPU_WORDS * 64);
 	cpumask_var_t mask;
@@ -333,7 +333,7 @@ static void hd_state_sched(struct heddle_state *st, struct task_struct *task)
 		free_cpumask_var(mask);
 		st->valid |= HD_BIT(AFFINITY);
 	}
-	st->policy = READ_ONCE(task->policy);
+	st->policy = hd_task_policy(ctx, task);
 	st->rt_priority = READ_ONCE(task->rt_priority);
 	st->reset_on_fork = task->sched_reset_on_fork;
 	st->nice = task_nice(task);
@@ -389,14 +389,14 @@ static void hd_state_misc(struct heddle_state *st, struct task_struct *task)
 	st->valid |= HD_BIT(SIGMASK);
 }
 
-static void hd_view_read(struct hd_view *v, struct task_struct *task)
+static void hd_view_read(struct hd_view *v, struct task_struct *task, struct hd_ctx *ctx)
 {
 	v->st.tid = task_pid_vnr(task);
 	hd_state_cred(&v->st, task);
 	hd_state_confinement(&v->st, task);
 	hd_state_files(v, task);
 	hd_state_namespaces(&v->st, task);
-	hd_state_sched(&v->st, task);
+	hd_state_sched(&v->st, task, ctx);
 	hd_state_memory_and_io(&v->st, task);
 	hd_state_misc(&v->st, task);
 }
@@ -510,12 +510,12 @@ long hd_ioctl_state(struct hd_ctx *ctx, void *arg, void __user *uarg)
 		err = -ENOMEM;
 		goto out;
 	}
-	hd_view_read(&v[0], task);
+	hd_view_read(&v[0], task, ctx);
 	/* Of other processes' threads ours is no measure. */
 	if (same_thread_group(task, current))
 		template = hd_template_task(ctx);
 	if (template) {
-		hd_view_read(&v[1], template);
+		hd_view_read(&v[1], template, ctx);
 		v->st.differs = hd_view_differs(&v[0], &v[1]);
 		put_task_struct(template);
 	}

@@ -35,12 +35,13 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "heddle.h"
+#include "spawn.h"
 
 #define HD_AWAY_POLL	(HZ / 10 ?: 1)	/* how often a requester looks for dead templates */
 #define HD_AWAY_LIMIT	20		/* so many times in a row, then it gives up */
 
-#define HD_TEMPLATE_FLAGS	(HEDDLE_TEMPLATE_SERVE_CONFINED | HEDDLE_TEMPLATE_ONCE)
+#define HD_TEMPLATE_FLAGS	(HEDDLE_TEMPLATE_SERVE_CONFINED | HEDDLE_TEMPLATE_ONCE |	\
+				 HEDDLE_TEMPLATE_SPAWN)
 #define HD_CLONE_FLAGS	(HEDDLE_CLONE_SETTLS | HEDDLE_CLONE_PARENT_SETTID |	\
 			 HEDDLE_CLONE_CHILD_CLEARTID)
 
@@ -58,6 +59,8 @@ struct hd_template {
 	bool kick;			/* look at the requests, or at released */
 	u64 flags;
 	struct hd_bounds bounds;	/* as it parked */
+	struct hd_spawn *spawn;		/* to be made by it, given while it was IDLE; lock */
+	bool quiet;			/* SCHED_BATCH till it has woken up for it; lock */
 	wait_queue_head_t wait;
 };
 
@@ -157,6 +160,29 @@ static void hd_template_kick(struct hd_template *t)
 {
 	WRITE_ONCE(t->kick, true);
 	wake_up(&t->wait);
+}
+
+/* By the template, under ctx->lock, before it does anything. */
+static void hd_template_loud(struct hd_template *t)
+{
+	if (t->quiet)
+		hd_spawn_loud(t->task);
+	t->quiet = false;
+}
+
+/* A template's is what it will be when it does something. */
+unsigned int hd_task_policy(struct hd_ctx *ctx, const struct task_struct *task)
+{
+	unsigned int policy;
+	struct hd_template *t;
+
+	spin_lock(&ctx->lock);
+	policy = READ_ONCE(task->policy);
+	list_for_each_entry(t, &ctx->templates, node)
+		if (t->task == task && t->quiet && policy == SCHED_BATCH)
+			policy = SCHED_NORMAL;
+	spin_unlock(&ctx->lock);
+	return policy;
 }
 
 static void hd_template_free(struct hd_template *t)
@@ -285,9 +311,13 @@ out:
 /* @err is why.  A RELEASE that came with a signal wins: it comes only once. */
 static int hd_template_leave(struct hd_ctx *ctx, struct hd_template *t, int err)
 {
+	struct hd_spawn *spawn;
 	HD_GONE(gone);
 
 	spin_lock(&ctx->lock);
+	hd_template_loud(t);
+	spawn = t->spawn;	/* none is given to who is not IDLE */
+	t->spawn = NULL;
 	if (t->released)
 		err = -ESHUTDOWN;
 	if (t->released || fatal_signal_pending(current))
@@ -299,18 +329,24 @@ static int hd_template_leave(struct hd_ctx *ctx, struct hd_template *t, int err)
 	spin_unlock(&ctx->lock);
 	hd_page_add(ctx, templates_parked, -1);
 	hd_gone_free(&gone);
+	if (spawn)
+		hd_spawn_unserved(spawn, -EAGAIN);
 	return err;
 }
 
-/* Take a request that @t may serve; where there is none, @t is idle. */
-static struct hd_request *hd_request_claim(struct hd_ctx *ctx, struct hd_template *t)
+/* Take @spawn, or a request that @t may serve; where there is neither, @t is idle. */
+static struct hd_request *hd_request_claim(struct hd_ctx *ctx, struct hd_template *t,
+					   struct hd_spawn **spawn)
 {
 	struct hd_request *req = NULL, *r;
 
 	spin_lock(&ctx->lock);
 	t->kick = false;
-	t->state = HD_IDLE;
-	if (t->released)
+	hd_template_loud(t);
+	*spawn = t->spawn;
+	t->spawn = NULL;
+	t->state = *spawn ? HD_BUSY : HD_IDLE;
+	if (*spawn || t->released)
 		goto out;
 	list_for_each_entry(r, &ctx->requests, node) {
 		if (!hd_may_serve(t, r))
@@ -371,6 +407,7 @@ long hd_ioctl_template(struct hd_ctx *ctx, void *arg, void __user *uarg)
 {
 	struct heddle_template *p = arg;
 	struct hd_request *req;
+	struct hd_spawn *spawn;
 	struct hd_template *t;
 	int err = 0;
 
@@ -383,8 +420,10 @@ long hd_ioctl_template(struct hd_ctx *ctx, void *arg, void __user *uarg)
 	if (!t)
 		return -ENOMEM;
 	while (!err) {
-		req = hd_request_claim(ctx, t);
-		if (req)
+		req = hd_request_claim(ctx, t, &spawn);
+		if (spawn)
+			hd_spawn_serve(spawn);
+		else if (req)
 			err = hd_request_serve(ctx, t, req);
 		else if (READ_ONCE(t->released))
 			err = -ESHUTDOWN;
@@ -431,6 +470,30 @@ struct task_struct *hd_template_task(struct hd_ctx *ctx)
 		get_task_struct(task);
 	spin_unlock(&ctx->lock);
 	return task;
+}
+
+/*
+ * Have a template make @s that sleeps: it will, before anything else, or say that it has to
+ * leave.  One at a time: who finds them all at work is as quick by itself.
+ */
+bool hd_template_give(struct hd_ctx *ctx, struct hd_spawn *s)
+{
+	struct hd_template *t;
+	bool given = false;
+
+	spin_lock(&ctx->lock);
+	list_for_each_entry(t, &ctx->templates, node) {
+		if (t->state != HD_IDLE || t->kick || t->released ||
+		    !(t->flags & HEDDLE_TEMPLATE_SPAWN) || !hd_spawn_same(t->task))
+			continue;
+		t->spawn = s;
+		t->quiet = hd_spawn_quiet(t->task);
+		hd_template_kick(t);
+		given = true;
+		break;
+	}
+	spin_unlock(&ctx->lock);
+	return given;
 }
 
 /* ---- the requester's side --------------------------------------------- */

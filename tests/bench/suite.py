@@ -230,7 +230,8 @@ def vm():
     yield from threads_rows(0)
     yield from spawn_rows("spawn_heddle", 2, full, ("floor", "vfork", "posix_spawn", "fork"))
     yield from spawn_rows("spawn_heddle", 2, light, ("floor", "posix_spawn"), module=0)
-    yield from spawn_rows("spawn_ioctl", 2, full, ("floor", "posix_spawn"), via="ioctl")
+    for more in ({}, {"template": 1}, {"template": 1, "cpu": 1}):
+        yield from spawn_rows("spawn_ioctl", 2, full, ("floor", "posix_spawn"), via="ioctl", **more)
 
 
 def machine():

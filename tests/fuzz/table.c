@@ -25,7 +25,8 @@ static const struct field info[] = {
 
 static const struct field template[] = {
 	F(heddle_template, flags, K_FLAGS,
-	  HEDDLE_TEMPLATE_SERVE_CONFINED | HEDDLE_TEMPLATE_ONCE),
+	  HEDDLE_TEMPLATE_SERVE_CONFINED | HEDDLE_TEMPLATE_ONCE |
+	  HEDDLE_TEMPLATE_SPAWN),
 	F(heddle_template, reserved[0], K_ZERO, 0),
 	F(heddle_template, reserved[2], K_ZERO, 0),
 };
@@ -59,7 +60,7 @@ static const struct field spawn[] = {
 	F(heddle_spawn, flags, K_FLAGS, HEDDLE_SPAWN_SYNC | HEDDLE_SPAWN_CLOSE_FDS |
 	  HEDDLE_SPAWN_SETSID | HEDDLE_SPAWN_PGROUP | HEDDLE_SPAWN_SIGMASK |
 	  HEDDLE_SPAWN_SIGDEFAULT | HEDDLE_SPAWN_UMASK | HEDDLE_SPAWN_NICE |
-	  HEDDLE_SPAWN_PIDFD),
+	  HEDDLE_SPAWN_PIDFD | HEDDLE_SPAWN_BY_TEMPLATE),
 	F(heddle_spawn, cookie, K_ANY, 0),
 	N(heddle_spawn, path, K_PATH, 0),
 	N(heddle_spawn, argv, K_STRINGS, 0),

@@ -385,6 +385,66 @@ TEST_F_TIMEOUT(fault, spawn_and_read, 600)
 	EXPECT_LE(10, self->errors);
 }
 
+/* 0, or what it is told; *mine: no template made it. */
+static int spawn_by_either(FIXTURE_DATA(fault) *self, bool *mine)
+{
+	struct heddle_spawn s = spawn_request(HEDDLE_SPAWN_BY_TEMPLATE);
+	struct heddle_spawn_result r;
+	int status;
+
+	*mine = false;
+	if (ioctl(self->fd, HEDDLE_IOC_SPAWN, &s))
+		return errno;
+	while (read(self->fd, &r, sizeof(r)) != sizeof(r))
+		if (errno != EFAULT && errno != EINTR)
+			return errno;
+	/* what was not made is not there to be waited for */
+	if (!r.pid)
+		return r.step == HEDDLE_STEP_CLONE && s.pidfd == -1 ? r.error : ECHILD;
+	*mine = !waitid(P_PID, r.pid, NULL, WEXITED | WNOWAIT | __WNOTHREAD);
+	return spawn_end(&s, r.error, &status);
+}
+
+/* Till a template has made one, or something failed: one that is busy is passed over. */
+static int call_spawn_by_template(FIXTURE_DATA(fault) *self)
+{
+	bool mine;
+	int err;
+
+	do
+		err = spawn_by_either(self, &mine);
+	while (!err && mine);
+	return err;
+}
+
+TEST_F_TIMEOUT(fault, spawn_by_template, 600)
+{
+	KMOD_NEED(HEDDLE_FEAT_SPAWN_TEMPLATE);
+	ASSERT_TRUE(tiny_make());
+	self->t.flags = HEDDLE_TEMPLATE_SPAWN;
+	ASSERT_TRUE(kmod_template_start(&self->t, self->fd, 1));
+	sweep(_metadata, self, call_spawn_by_template);
+	EXPECT_LE(5, self->errors);
+	kmod_template_stop(&self->t);
+}
+
+TEST_F_TIMEOUT(fault, spawn_by_the_template, 600)
+{
+	char path[64];
+
+	KMOD_NEED(HEDDLE_FEAT_SPAWN_TEMPLATE);
+	ASSERT_TRUE(tiny_make());
+	self->t.flags = HEDDLE_TEMPLATE_SPAWN;
+	ASSERT_TRUE(kmod_template_start(&self->t, self->fd, 1));
+	snprintf(path, sizeof(path), "/proc/self/task/%d/fail-nth", self->t.tid);
+	close(self->nth);
+	self->nth = open(path, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, self->nth);
+	sweep(_metadata, self, call_spawn_by_template);
+	EXPECT_LE(5, self->errors);
+	kmod_template_stop(&self->t);
+}
+
 /* ---- a child that runs in user space ---- */
 
 #define GUEST_STACK	65536

@@ -34,6 +34,7 @@
 #define HEDDLE_FEAT_PAGE	(1ULL << 6)	/* mmap of the shared page */
 #define HEDDLE_FEAT_EXECLOCK	(1ULL << 7)	/* CLONE and SPAWN honour the exec lock */
 #define HEDDLE_FEAT_SPAWN_USER	(1ULL << 8)	/* SPAWN: USER, CGROUP */
+#define HEDDLE_FEAT_SPAWN_TEMPLATE (1ULL << 9)	/* SPAWN: BY_TEMPLATE; TEMPLATE: SPAWN */
 
 struct heddle_info {
 	__u32 abi;		/* out: HEDDLE_ABI_VERSION */
@@ -62,6 +63,7 @@ struct heddle_info {
  */
 #define HEDDLE_TEMPLATE_SERVE_CONFINED	(1ULL << 0)
 #define HEDDLE_TEMPLATE_ONCE		(1ULL << 1)
+#define HEDDLE_TEMPLATE_SPAWN		(1ULL << 2)	/* serve SPAWN's BY_TEMPLATE, too */
 
 struct heddle_template {
 	__u64 flags;
@@ -114,6 +116,16 @@ struct heddle_clone {
  */
 #define HEDDLE_SPAWN_USER	(1ULL << 9)
 #define HEDDLE_SPAWN_CGROUP	(1ULL << 10)	/* USER: into the cgroup (v2) that fd cgroup is */
+/*
+ * The call returns when the request has been copied; an idle template makes the
+ * child, if one was parked with TEMPLATE_SPAWN and is to its children what the
+ * caller would be; else the caller makes it, as without this flag.  pid and pidfd
+ * are 0 and -1, or of the child, at any time from the call to the result record,
+ * until when this struct must stay.  A child that could not be made (EAGAIN: what
+ * RLIMIT_NPROC or pids.max forbids, or the template had to leave) has a record
+ * with STEP_CLONE and pid 0.  Not with SYNC or USER.
+ */
+#define HEDDLE_SPAWN_BY_TEMPLATE (1ULL << 11)
 
 /* File actions, applied in order, after SETSID/PGROUP and before exec. */
 enum heddle_spawn_op {
