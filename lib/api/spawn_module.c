@@ -215,9 +215,22 @@ static int submit(struct heddle_spawn *s, struct hd_child *c)
 	return r;
 }
 
-/* Nobody will tell whether it has exec'd: there must not be a process left. */
-static int lost(struct hd_process *p, struct hd_spawn_error *err, int error)
+/*
+ * Nobody will tell whether it has exec'd: there must not be a process left.  What the
+ * kernel's template has not made yet it makes now, or says that it cannot.
+ */
+static int lost(volatile struct heddle_spawn *s, struct hd_process *p, struct hd_spawn_error *err,
+		int error)
 {
+	hd_cancel_disable();
+	/* acquire: pidfd is stored before either, with locks taken in between */
+	while (!__atomic_load_n(&s->pid, __ATOMIC_ACQUIRE) &&
+	       !__atomic_load_n(&s->error, __ATOMIC_ACQUIRE))
+		hd_sleep(1000000);
+	hd_cancel_enable();
+	if (!s->pid)
+		return hd_spawn_fail(err, s->error, HD_STEP_CLONE, 0);
+	*p = (struct hd_process){ .pid = s->pid, .pidfd = s->pidfd };
 	hd_kill(p, SIGKILL);
 	hd_spawn_discard(p);
 	return hd_spawn_fail(err, error, HD_STEP_KILLED, 0);
@@ -278,6 +291,42 @@ int hd_spawn_module_guest(struct hd_child *c, void *stack, struct hd_process *p)
 	return -EINTR;
 }
 
+/*
+ * A fiber that has not locked its thread runs on a clean one, which is as the kernel's
+ * template: that makes the child, and this thread has only to say what is wanted.
+ * The exec lock is the module's then, as the clone comes when this call is over.
+ */
+static uint64_t by_template(void)
+{
+	const uint64_t need = HEDDLE_FEAT_SPAWN_TEMPLATE | HEDDLE_FEAT_EXECLOCK;
+	struct hd_fiber *self = hd_self();
+
+	return self && !hd_fiber_locked(self) && (hd_device_features() & need) == need ?
+	       HEDDLE_SPAWN_BY_TEMPLATE : 0;
+}
+
+/* A fiber has its result then: 0, or a negative errno if that was lost. */
+static int request(struct heddle_spawn *s, struct waiter *w, struct hd_process *p)
+{
+	int r = 0;
+
+	s->flags |= by_template();
+	for (;;) {
+		if (submit(s, NULL) < 0)
+			return HD_SPAWN_DECLINED;
+		if (!(s->flags & HEDDLE_SPAWN_SYNC))
+			r = wait_for_result(w);
+		if (r || !(s->flags & HEDDLE_SPAWN_BY_TEMPLATE) || w->result.pid)
+			break;
+		/* It was not made; whoever asks is told why by the call itself. */
+		s->flags &= ~HEDDLE_SPAWN_BY_TEMPLATE;
+		w->done = false;
+	}
+	atomic_fetch_add_explicit(&hd_spawns_by_module, 1, memory_order_relaxed);
+	*p = (struct hd_process){ .pid = w->done ? w->result.pid : s->pid, .pidfd = s->pidfd };
+	return r;
+}
+
 int hd_spawn_module(const struct hd_spawn_req *req, struct hd_process *p,
 		    struct hd_spawn_error *err)
 {
@@ -310,14 +359,12 @@ int hd_spawn_module(const struct hd_spawn_req *req, struct hd_process *p,
 		.pidfd = -1,
 	};
 
-	if (submit(&s, NULL) < 0)
-		return HD_SPAWN_DECLINED;
-	atomic_fetch_add_explicit(&hd_spawns_by_module, 1, memory_order_relaxed);
-	*p = (struct hd_process){ .pid = s.pid, .pidfd = s.pidfd };
+	r = request(&s, &w, p);
+	if (r == HD_SPAWN_DECLINED)
+		return r;
 	if (!fiber)
 		return outcome(p, err, s.error, s.step, s.index);
-	r = wait_for_result(&w);
 	if (r < 0)
-		return lost(p, err, -r);
+		return lost(&s, p, err, -r);
 	return outcome(p, err, w.result.error, w.result.step, w.result.index);
 }

@@ -369,6 +369,8 @@ static void *ktemplate_main(void *unused)
 	long r;
 
 	(void)unused;
+	if (hd_device_features() & HEDDLE_FEAT_SPAWN_TEMPLATE)
+		t.flags |= HEDDLE_TEMPLATE_SPAWN;
 	enter_system("hd-ktemplate", tmpl.kself);
 	atomic_store(&tmpl.parked, true);
 	hd_note_wake(&tmpl.started);

@@ -71,6 +71,90 @@ SPAWN_TEST(from_template)
 	free(j);
 }
 
+/* ---- who makes it ---- */
+
+static bool has_spawning_template(void)
+{
+	struct heddle_info info = { 0 };
+	int fd = open("/dev/heddle", O_RDWR | O_CLOEXEC);
+	bool ok = fd >= 0 && !ioctl(fd, HEDDLE_IOC_INFO, &info) &&
+		  info.features & HEDDLE_FEAT_SPAWN_TEMPLATE;
+
+	if (fd >= 0)
+		close(fd);
+	return ok && !access("/proc/thread-self/children", R_OK);
+}
+
+static bool is_child_of(const char *task, pid_t pid)
+{
+	char path[64];
+	bool found = false;
+	int child;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%.16s/children", task);
+	f = fopen(path, "r");
+	while (f && !found && fscanf(f, "%d", &child) == 1)
+		found = child == pid;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* Of the thread that parks in the module. */
+static bool is_templates(pid_t pid)
+{
+	char path[64], comm[32];
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+	bool found = false;
+
+	while (d && !found && (e = readdir(d))) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%.16s/comm", e->d_name);
+		f = fopen(path, "r");
+		found = f && fgets(comm, sizeof(comm), f) && !strcmp(comm, "hd-ktemplate\n") &&
+			is_child_of(e->d_name, pid);
+		if (f)
+			fclose(f);
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
+/* Whether the template made it; not before it is reaped does the kernel forget that. */
+static bool spawned_by_template(struct __test_metadata *_metadata, struct job *j)
+{
+	bool by;
+
+	EXPECT_EQ(0, job_spawn(j));
+	by = is_templates(j->p.pid);
+	EXPECT_EQ(0, hd_wait(&j->p, &j->status));
+	return by;
+}
+
+/* The module's template for a clean thread, where it is not at work; never for another. */
+SPAWN_TEST(its_parent_thread)
+{
+	struct job *j = job_new(flags, "child:exit");
+
+	j->argv[2] = (char *)"0";
+	if (hd_self() && !(flags & HD_SPAWN_NO_MODULE) && has_spawning_template()) {
+		bool by = false;
+
+		for (int i = 0; i < 1000 && !by; i++)
+			by = spawned_by_template(_metadata, j);
+		EXPECT_TRUE(by);
+		hd_lock_thread();
+		for (int i = 0; i < 5; i++)
+			EXPECT_FALSE(spawned_by_template(_metadata, j));
+		hd_unlock_thread();
+	}
+	free(j);
+}
+
 static void *spawn_cancelled(void *arg)
 {
 	struct job *j = arg;
