@@ -8,9 +8,13 @@
 
 import json
 import os
+import resource
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
 
 import suite
 
@@ -20,6 +24,10 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 WANTED = os.environ.get("BENCH", "").split()
 QUICK = os.environ.get("QUICK") not in (None, "", "0")
 VM_DIR = "/dev/shm/bench"  # the guest's memory: its root is another machine's disk
+
+
+# Of each contender, for one operation; system calls where perf can count them.
+USED = {"cpu": "ns of CPU time", "switches": "voluntary switches", "calls": "system calls"}
 
 
 def samples(row):
@@ -34,6 +42,7 @@ def selected(rows):
         r.commands = {k: c for k, c in r.commands.items()
                       if k == "heddle" or os.path.exists(os.path.join(DIR, c.split()[0]))}
         r.runs = {k: [] for k in r.commands}
+        r.used = {k: {u: [] for u in USED} for k in r.commands}
         r.failed = {}
     return rows
 
@@ -66,9 +75,43 @@ def quiet(row):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def once(row, who):
+def used():
+    u = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return u.ru_utime + u.ru_stime, u.ru_nvcsw, time.monotonic()
+
+
+def account(row, who, figures, before):
+    """What the process used of CPU time and switches while it did nothing but its
+    operation again and again, start and warm-up included: so that part of it which
+    one operation is of the time it ran."""
+    if row.op is None:
+        return
+    cpu, switches, wall = (b - a for a, b in zip(before, used()))
+    row.used[who]["cpu"].append(figures[row.op] * cpu / wall)
+    row.used[who]["switches"].append(figures[row.op] * 1e-9 * switches / wall)
+
+
+PERF = ["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter"]
+CAN_COUNT = shutil.which("perf") and not subprocess.run([*PERF, "true"], capture_output=True,
+                                                        check=False).returncode
+
+
+def count_calls(row, who):
+    """The first turn, which is not timed: its system calls are counted."""
+    with tempfile.NamedTemporaryFile("r", encoding="ascii") as f:
+        prefix = [*PERF, "-o", f.name, "--"] if CAN_COUNT else []
+        start = time.monotonic()
+        figures = once(row, who, prefix)
+        wall = time.monotonic() - start
+        counts = [text.split(",")[0] for text in f if "raw_syscalls" in text]
+    if figures and row.op is not None and counts and counts[0].isdigit():
+        row.used[who]["calls"].append(figures[row.op] * 1e-9 * int(counts[0]) / wall)
+
+
+def once(row, who, prefix=()):
     command = row.commands[who].split()
     command[0] = os.path.join(DIR, command[0])
+    command = [*prefix, *command]
     try:
         p = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False,
                            preexec_fn=lambda: quiet(row))
@@ -92,9 +135,14 @@ def run_here(rows):
             for who in row.commands:
                 if who in row.failed:
                     continue
+                if not turn:  # it warms up
+                    count_calls(row, who)
+                    continue
+                before = used()
                 v = once(row, who)
-                if v and turn:  # the first turn warms up
+                if v:
                     row.runs[who].append(v)
+                    account(row, who, v, before)
         show(row, "ns")
 
 
@@ -164,6 +212,18 @@ def line(*cells):
           flush=True)
 
 
+def per_op(row, who):
+    return {u: round(statistics.median(v), 6) for u, v in row.used[who].items() if v}
+
+
+def show_used(row):
+    for who in row.runs:
+        have = per_op(row, who)
+        if have:
+            print(" " * 17 + f"{who + ', each:':<24}" +
+                  "".join(f"{number(v):>9} {USED[u]}" for u, v in have.items()), flush=True)
+
+
 def results(row, unit):
     """One JSON object for each figure and peer that both have."""
     for i, name in enumerate(row.figures):
@@ -177,7 +237,9 @@ def results(row, unit):
             h, p = statistics.median(mine), statistics.median(theirs)
             yield {"name": name, "params": row.params, "peer": peer, "heddle": h,
                    "peer_value": p, "ratio": round(h / p, 4) if p else None, "unit": row.units.get(name, unit),
-                   "better": "lower", "runs": [list(x) for x in zip(mine, theirs)]}
+                   "better": "lower", "runs": [list(x) for x in zip(mine, theirs)],
+                   **({"used": {"heddle": per_op(row, "heddle"), "peer": per_op(row, peer)}}
+                      if i == row.op else {})}
 
 
 def show_histogram(row):
@@ -210,6 +272,7 @@ def show(row, unit):
                  f"{h / p:.3f}" if h is not None and p else "-",
                  row.units.get(name, unit))
             head = ["", "", ""]
+    show_used(row)
     if row.histogram and any(row.runs.values()):
         show_histogram(row)
     for who, why in row.failed.items():

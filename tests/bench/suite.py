@@ -23,9 +23,11 @@ class Row:
     """One set of contenders that take turns.  figures: what the printed
     numbers are called, in order; units: of those that are not times.  peers: command lines, by the peer's name.
     A parameter cpus=1 keeps every contender on one CPU.  histogram: what the
-    numbers after the figures count, summed over all samples."""
+    numbers after the figures count, summed over all samples.  op: which of the
+    figures is the time of an operation, one after the other all along; None: none is."""
 
-    def __init__(self, figures, params, heddle, peers, samples=None, units=None, histogram=None):
+    def __init__(self, figures, params, heddle, peers, samples=None, units=None, histogram=None,
+                 op=0):
         self.figures = figures if isinstance(figures, list) else [figures]
         self.pin = params.get("cpus") == 1
         self.params = params
@@ -33,6 +35,7 @@ class Row:
         self.samples = samples
         self.units = units or {}
         self.histogram = histogram or []
+        self.op = None if self.figures[0] in self.units else op
 
 
 GO = go_version()
@@ -88,7 +91,7 @@ def spawn(rss, fds, n, fork_n, samples, extra="", nthreads=1, **more):
         "posix_spawn": f"spawn_posix_spawn {arg}{n}",
         "fork": f"spawn_fork {arg}{fork_n}",
         **others,
-    }, samples)
+    }, samples, op=2)
 
 
 STALL = ["spawn_stall_median", "spawn_stall_p90"]
@@ -101,7 +104,7 @@ def stall(rss, fork_n, samples):
         "none": f"{arg} how=3 n=500",
         "posix_spawn": f"{arg} how=1 n=500",
         "fork": f"{arg} how=2 n={fork_n}",
-    }, samples)
+    }, samples, op=None)
 
 
 def host():
@@ -117,7 +120,7 @@ def host():
     yield threads("chan_pingpong", 2, go=1, boost=1, pthread="chan_pingpong_pthread")
     for procs in (1, 2):
         yield Row(["select_ready", "select_wait"], {"procs": procs},
-                  f"select_heddle procs={procs}", {GO: f"select_go procs={procs}"})
+                  f"select_heddle procs={procs}", {GO: f"select_go procs={procs}"}, op=None)
     for buf in (0, 10, 100):
         yield versus_go("chan_prodcons", {"procs": 2, "buf": buf})
     for name in ("mutex", "rwlock", "cond"):
@@ -193,7 +196,7 @@ def host():
         arg = f"fds={fds} closefrom={closefrom} n={500 if fds == 3 else 100}"
         yield Row(["preload_spawn_call", "preload_spawn_whole"],
                   {"fds": fds, "closefrom": closefrom}, f"preload_spawn preload=1 {arg}",
-                  {"posix_spawn": f"preload_spawn {arg}"})
+                  {"posix_spawn": f"preload_spawn {arg}"}, op=1)
 
 
 def vm():
