@@ -69,6 +69,7 @@ rm -rf "$P/seeds"
 python3 $here/seeds.py "$O" "$P/seeds" >/dev/null || die "no first inputs"
 mkdir -p "$P/found"
 n=0 failed=0
+echo "1..$(wc -w <<<"$names")"
 for name in $names; do
 	n=$((n + 1))
 	old=$(find $here/found -name "$name-*" ! -name '*.license' 2>/dev/null | sort | tr '\n' ' ')
@@ -103,5 +104,4 @@ if [ -n "${COVER:-}" ]; then
 		cover "$name"
 	done
 fi
-echo "1..$n"
 exit $((failed > 0))
