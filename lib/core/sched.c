@@ -501,29 +501,30 @@ void hd_fiber_launch(struct hd_fiber *f)
 		hd_wake_proc();
 }
 
-static inline __attribute__((always_inline)) void begin(bool fpenv)
+static inline __attribute__((always_inline)) struct hd_fiber *begin(void)
 {
-	struct hd_fiber *f;
-
 	hd_san_arrive(HD_SAN(hd_this_machine()), HD_SAN(hd_this_machine()->cur->stack));
 	finish_switch();
-	f = hd_this_machine()->cur;
-	if (fpenv)
-		swap_fpenv(hd_this_machine(), f);
-	hd_leave();
-	hd_fiber_end(f->fn(f->arg));
+	return hd_this_machine()->cur;
 }
 
 HD_END_FRAME void hd_fiber_entry(void *unused)
 {
+	struct hd_fiber *f = begin();
+
 	(void)unused;
-	begin(false);
+	hd_leave();
+	hd_fiber_end(f->fn(f->arg));
 }
 
 HD_END_FRAME static void entry_with_fpenv(void *unused)
 {
+	struct hd_fiber *f = begin();
+
 	(void)unused;
-	begin(true);
+	swap_fpenv(hd_this_machine(), f);
+	hd_leave();
+	hd_fiber_end(f->fn(f->arg));
 }
 
 /* What only few have: values of local.h, and an environment that its thread gets back. */
