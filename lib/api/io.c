@@ -172,22 +172,59 @@ static bool ring_differs(int fd, int64_t off)
 	return flags < 0 || flags & O_NONBLOCK || (off >= 0 && lseek(fd, 0, SEEK_CUR) < 0);
 }
 
+static ssize_t rw_by_ring(struct rw *a, bool write)
+{
+	ssize_t n;
+
+	if (ring_differs(a->fd, a->off))
+		return rw_plain(a, write);	/* an answer at once, or an error */
+	if (!hd_enter())
+		return -EPERM;
+	n = by_ring(write ? prep_write : prep_read, a, a->buf, UINT64_MAX);
+	hd_leave();
+	return n;
+}
+
+/*
+ * One call for what is there, or has room, already, instead of three (io_read: 1,264 ns,
+ * and 558 so).  What it has no answer to, an error included, is left to the ring; but for
+ * EPIPE, as its signal has come.  And so is the rest of a file of which only the beginning
+ * is in memory: who reads a file gets all of it.
+ */
+static ssize_t rw_at_once(struct rw *a, bool write)
+{
+	struct iovec v = { a->buf, a->len };
+	off_t off = a->off < 0 ? -1 : a->off;
+	ssize_t n = write ? pwritev2(a->fd, &v, 1, off, RWF_NOWAIT) :
+			    preadv2(a->fd, &v, 1, off, RWF_NOWAIT), rest;
+	struct stat st;
+
+	if (n < 0)
+		return errno == EPIPE ? -EPIPE : rw_by_ring(a, write);
+	if (!n || n == (ssize_t)a->len || fstat(a->fd, &st) || !S_ISREG(st.st_mode))
+		return n;
+	a->buf = (char *)a->buf + n;
+	a->len -= (unsigned int)n;
+	a->off += a->off < 0 ? 0 : n;
+	rest = rw_by_ring(a, write);
+	return n + (rest < 0 ? 0 : rest);
+}
+
 static ssize_t rw(int fd, void *buf, size_t len, int64_t off, bool write)
 {
 	struct rw a = { fd, buf, len > 0x7ffff000u ? 0x7ffff000u : (unsigned int)len, off };
-	ssize_t n;
 
 	if (hd_replay && hd_self())
 		return rw_tried(&a, write);
 	if (!hd_poll_has_uring() || !hd_self())
 		return rw_blocking(&a, write);
-	if (ring_differs(fd, off))
-		return rw_plain(&a, write);	/* an answer at once, or an error */
+	if (hd_cancelled())
+		return rw_by_ring(&a, write);
+	/* a scheduling point, as every call is, but what may take long is outside */
 	if (!hd_enter())
 		return -EPERM;
-	n = by_ring(write ? prep_write : prep_read, &a, buf, UINT64_MAX);
 	hd_leave();
-	return n;
+	return rw_at_once(&a, write);
 }
 
 ssize_t hd_read(int fd, void *buf, size_t len, int64_t off)

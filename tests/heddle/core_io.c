@@ -218,6 +218,45 @@ TEST_F(io, results)
 	results_main(NULL);	/* the same outside the runtime */
 }
 
+/* A file of which the kernel has only parts in memory is read as a whole, as read(2) does. */
+static int half_in_memory(void *arg)
+{
+	const size_t size = 1 << 20;
+	char *buf = malloc(size), path[] = "/var/tmp/core_io.XXXXXX";
+	int f = mkstemp(path);
+
+	(void)arg;
+	EXPECT_GE(f, 0);
+	unlink(path);
+	for (size_t i = 0; i < size; i++)
+		buf[i] = (char)(i % 251);
+	EXPECT_EQ(0, hd_write_all(f, buf, size));
+	for (int i = 0; i < 4; i++) {
+		fsync(f);
+		/* some file systems keep it all: then this says nothing */
+		posix_fadvise(f, (off_t)(size / 4 * (size_t)i), (off_t)size / 4, POSIX_FADV_DONTNEED);
+		memset(buf, 0, size);
+		EXPECT_EQ(0, lseek(f, 0, SEEK_SET));
+		EXPECT_EQ((ssize_t)size, hd_read(f, buf, size, i % 2 ? -1 : 0));
+		EXPECT_EQ(i % 2 ? (off_t)size : 0, lseek(f, 0, SEEK_CUR));
+		for (size_t k = 0; k < size; k++)
+			if (buf[k] != (char)(k % 251)) {
+				EXPECT_EQ(-1, (long)k);
+				break;
+			}
+		EXPECT_EQ(100, hd_read(f, buf, 200, (int64_t)size - 100));
+		EXPECT_EQ(0, hd_read(f, buf, 200, (int64_t)size));
+	}
+	close(f);
+	free(buf);
+	return 0;
+}
+
+TEST_F(io, a_file_half_in_memory)
+{
+	EXPECT_EQ(0, run_opt(half_in_memory, NULL, variant->procs, variant->flags));
+}
+
 static void *late_writer(void *arg)
 {
 	hd_sleep(2 * MS);
