@@ -225,7 +225,7 @@ static void nap(uint64_t ns)
 	atomic_store(&mon.nap_until, until);
 	/* a seq_cst store keeps no later load back: the timer, or they see until */
 	atomic_thread_fence(memory_order_seq_cst);
-	if (hd_poll_unattended()) {
+	if (hd_poll_unattended() && !hd_replay) {	/* whose timers are of another time */
 		if (hd_poll_io_pending() && until > now + POLL_MAX)
 			until = now + POLL_MAX;
 		next = hd_timer_next();
