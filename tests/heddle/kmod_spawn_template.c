@@ -411,38 +411,6 @@ TEST_F_TIMEOUT(by_template, policy_compared, 300)
 	EXPECT_EQ(SCHED_OTHER, sched_getscheduler(0));
 }
 
-/*
- * On one CPU: the caller is back before the template has made anything, unless its time
- * was over just then.
- */
-TEST_F(by_template, does_not_take_the_cpu)
-{
-	int i, back = 0, n = 0;
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(sched_getcpu(), &set);
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(set), &set));
-	ASSERT_TRUE(kmod_template_start(&self->t, self->fd, 1));
-	for (i = 0; i < 40; i++) {
-		pid_t pid;
-
-		ASSERT_EQ(0, ioctl(self->fd, HEDDLE_IOC_SPAWN, &self->s));
-		pid = *(volatile int *)&self->s.pid;
-		ASSERT_EQ(sizeof(self->r), read(self->fd, &self->r, sizeof(self->r)));
-		if (waitpid(self->r.pid, &self->status, __WNOTHREAD) < 0) {
-			ASSERT_EQ(self->r.pid, waitpid(self->r.pid, &self->status, 0));
-			n++;
-			back += !pid;
-		}
-		close(self->s.pidfd);
-	}
-	TH_LOG("of %d by the template, the caller was back before %d", n, back);
-	EXPECT_LT(0, n);
-	EXPECT_LE(3 * n, 4 * back);
-	kmod_template_stop(&self->t);
-}
-
 /* ---- a template that is not there --------------------------------------- */
 
 static int away[2];
