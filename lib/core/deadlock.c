@@ -17,6 +17,8 @@
 #include "core/runtime.h"
 #include "core/sched.h"
 
+#define LOOKS	1000	/* at a list of threads, until none of them ends meanwhile */
+
 /*
  * All that ended are summed before all that started: both only grow, so equal
  * sums mean that there was a moment between when nobody was alive.
@@ -97,30 +99,76 @@ static bool of_sanitizer(int tid)
 	return (blocked & all) == all;
 }
 
-/* Threads that are not ours may call in at any time.  io_uring's workers may not. */
-static bool foreign_threads(void)
+/* Threads of this process, by its own number of them; negative if that is not to be had. */
+static int count_tasks(void)
+{
+	char text[512], *p;
+	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC), n = -1;
+	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (len <= 0)
+		return -1;
+	text[len] = 0;
+	p = strrchr(text, ')');		/* the name before may have anything in it */
+	if (!p || sscanf(p, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d",
+			 &n) != 1)
+		return -1;
+	return n;
+}
+
+/* How many are listed; *found: one of them is not ours, nor a worker of io_uring's. */
+static int look_at_tasks(bool *found)
 {
 	DIR *d = opendir("/proc/self/task");
 	struct dirent *e;
-	bool found = !d;	/* cannot know: accuse nobody */
+	int n = 0;
 
-	while (d && !found && (e = readdir(d))) {
+	*found = !d;		/* cannot know: accuse nobody */
+	while (d && !*found && (e = readdir(d))) {
 		char path[64], comm[32] = "";
 		int tid = atoi(e->d_name), fd;
 
-		if (tid <= 0 || ours(tid) || of_sanitizer(tid))
+		if (tid <= 0)
+			continue;
+		n++;
+		if (ours(tid) || of_sanitizer(tid))
 			continue;
 		snprintf(path, sizeof(path), "/proc/self/task/%d/comm", tid);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
 			continue;	/* it has just ended */
 		if (read(fd, comm, sizeof(comm) - 1) > 0)
-			found = strncmp(comm, "iou-", 4) != 0;
+			*found = strncmp(comm, "iou-", 4) != 0;
 		close(fd);
 	}
 	if (d)
 		closedir(d);
-	return found;
+	return n;
+}
+
+/*
+ * Threads that are not ours may call in at any time.  io_uring's workers may not.
+ *
+ * The kernel walks its list as the threads on it come and go: at one that ends just then
+ * the walk is over, and the others are not listed.  So it counts only if it has as many as
+ * there are, before and after.
+ */
+static bool foreign_threads(void)
+{
+	bool found;
+
+	for (int i = 0; i < LOOKS; i++) {
+		int before = count_tasks(), n = look_at_tasks(&found);
+
+		if (found || before < 0)
+			return true;
+		if (n == before && count_tasks() == n)
+			return false;
+		usleep(100);		/* somebody ends, or begins */
+	}
+	return true;
 }
 
 static void report_fiber(struct hd_fiber *f, void *arg)

@@ -524,6 +524,43 @@ static int foreign2_main(void *arg)
 	return x;
 }
 
+#define CROWD	24
+
+static struct hd_sem crowd_sem;
+static pthread_barrier_t crowd_begins;
+
+static void *of_crowd(void *arg)
+{
+	pthread_barrier_wait(&crowd_begins);
+	usleep((useconds_t)((uintptr_t)arg * 20));
+	hd_sem_post(&crowd_sem);
+	return NULL;
+}
+
+/* Threads end one after the other, and all the time somebody looks who there is. */
+static int crowd_ends(void *unused)
+{
+	pthread_t t[CROWD];
+
+	(void)unused;
+	for (int round = 0; round < scaled(200); round++) {
+		EXPECT_EQ(0, hd_sem_init(&crowd_sem, 0));
+		EXPECT_EQ(0, pthread_barrier_init(&crowd_begins, NULL, CROWD));
+		for (uintptr_t i = 0; i < CROWD; i++)
+			EXPECT_EQ(0, pthread_create(&t[i], NULL, of_crowd, (void *)i));
+		for (int i = 0; i < CROWD; i++)
+			EXPECT_EQ(0, hd_sem_wait(&crowd_sem));
+		for (int i = 0; i < CROWD; i++)
+			EXPECT_EQ(0, pthread_join(t[i], NULL));
+	}
+	return 0;
+}
+
+TEST_F(deadlock, not_while_foreign_threads_end)
+{
+	EXPECT_EQ(0, run_opt(crowd_ends, NULL, variant->procs, 0));
+}
+
 TEST_F(deadlock, not_while_a_foreign_thread_waits_inside)
 {
 	expect_end(_metadata, variant->procs, foreign2_main);
