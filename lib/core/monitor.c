@@ -168,8 +168,9 @@ static void look_at_global(uint64_t now)
 		mon.global_since = 0;
 	else if (!mon.global_since)
 		mon.global_since = now;
-	if (atomic_load_explicit(&hd_rt.ndue, relaxed) ||
-	    (mon.global_since && now - mon.global_since >= SLICE))
+	if (mon.global_since && now - mon.global_since >= SLICE)
+		hd_global_others_turn();
+	else if (atomic_load_explicit(&hd_rt.ndue, relaxed))
 		hd_global_is_late();
 }
 

@@ -190,6 +190,8 @@ void hd_global_push_due(struct hd_fiber *f)
 		return;
 	}
 	hd_lock(&hd_rt.lock);
+	if (!hd_rt.global_due)
+		hd_rt.others_turn = false;
 	at = hd_rt.global_due ? &hd_rt.global_due->next : &hd_rt.global_head;
 	f->next = *at;
 	*at = f;
@@ -211,10 +213,19 @@ bool hd_global_stands_still(uint32_t *taken)
 	if (!hd_global_len())
 		return false;
 	hd_lock(&hd_rt.lock);
-	same = *taken == hd_rt.global_taken;
+	same = *taken == hd_rt.global_taken &&
+	       hd_global_len() > atomic_load_explicit(&hd_rt.ndue, relaxed);
 	*taken = hd_rt.global_taken;
 	hd_unlock(&hd_rt.lock);
 	return same;
+}
+
+void hd_global_others_turn(void)
+{
+	hd_lock(&hd_rt.lock);
+	hd_rt.others_turn = true;
+	hd_unlock(&hd_rt.lock);
+	hd_global_is_late();
 }
 
 uint32_t hd_global_len(void)
@@ -222,54 +233,70 @@ uint32_t hd_global_len(void)
 	return atomic_load_explicit(&hd_rt.nglobal, acquire);
 }
 
-/* Of len that wait; of those that are due one, and the others the next to ask. */
+/* Of len that wait and are not due, what one processor takes. */
 static uint32_t share_of(uint32_t len)
 {
 	uint32_t n = len / hd_nprocs() + 1;
 
 	if (n > HD_RING / 2)
 		n = HD_RING / 2;
-	if (n > len)
-		n = len;
-	return atomic_load_explicit(&hd_rt.ndue, relaxed) ? 1 : n;
+	return n > len ? len : n;
 }
 
-/* Under the lock: the first was taken.  None is left that is due: queues are as usual. */
-static void took_due(void)
+/* Under the lock: the next after *at, n in a row. */
+static struct hd_fiber *unlink_global(struct hd_fiber **at, uint32_t n)
 {
-	uint32_t n = atomic_load_explicit(&hd_rt.ndue, relaxed);
+	struct hd_fiber *first = *at, *last = first;
 
-	if (n)
-		atomic_store_explicit(&hd_rt.ndue, --n, relaxed);
-	if (n)
-		return;
-	hd_rt.global_due = NULL;
-	if (atomic_load_explicit(&hd_rt.detour, relaxed) & HD_DETOUR_LATE)
+	for (uint32_t i = 1; i < n; i++)
+		last = last->next;
+	*at = last->next;
+	if (!last->next)
+		hd_rt.global_tail = at == &hd_rt.global_head ? NULL : hd_rt.global_due;
+	atomic_store_explicit(&hd_rt.nglobal, hd_global_len() - n, release);
+	return first;
+}
+
+/*
+ * Under the lock.  Due ones and others in turns, as long as there are both: else those who
+ * are always due would leave nothing to a fiber that has lost its processor.
+ */
+static struct hd_fiber *take_global(uint32_t *n)
+{
+	uint32_t due = atomic_load_explicit(&hd_rt.ndue, relaxed), others = hd_global_len() - due;
+	struct hd_fiber *f = NULL;
+
+	*n = 0;
+	if (due && !(hd_rt.others_turn && others)) {
+		*n = 1;
+		if (!--due)
+			hd_rt.global_due = NULL;
+		f = unlink_global(&hd_rt.global_head, 1);
+		atomic_store_explicit(&hd_rt.ndue, due, relaxed);
+		hd_rt.others_turn = true;
+	} else if (others) {
+		*n = due ? 1 : share_of(others);
+		f = unlink_global(due ? &hd_rt.global_due->next : &hd_rt.global_head, *n);
+		hd_rt.others_turn = false;
+		hd_rt.global_taken++;
+	}
+	/* none is left that is due: queues are as usual */
+	if (!due && atomic_load_explicit(&hd_rt.detour, relaxed) & HD_DETOUR_LATE)
 		atomic_fetch_and_explicit(&hd_rt.detour, ~HD_DETOUR_LATE, relaxed);
+	return f;
 }
 
 struct hd_fiber *hd_global_pop(struct hd_proc *p)
 {
 	struct hd_fiber *f, *g;
-	uint32_t len, n;
+	uint32_t n;
 
 	if (!hd_global_len() && !(atomic_load_explicit(&hd_rt.detour, relaxed) & HD_DETOUR_LATE))
 		return NULL;
 	hd_lock(&hd_rt.lock);
-	len = hd_global_len();
-	n = share_of(len);
-	hd_rt.global_taken++;
-	f = hd_rt.global_head;
-	g = f;
-	for (uint32_t i = 0; i < n; i++)
-		g = g->next;
-	hd_rt.global_head = g;
-	if (!g)
-		hd_rt.global_tail = NULL;
-	atomic_store_explicit(&hd_rt.nglobal, len - n, release);
-	took_due();
+	f = take_global(&n);
 	hd_unlock(&hd_rt.lock);
-	if (!n)
+	if (!f)
 		return NULL;
 	g = f->next;
 	for (uint32_t i = 1; i < n; i++) {

@@ -128,12 +128,17 @@ struct hd_fiber *hd_proc_steal(struct hd_proc *p, struct hd_proc *victim, bool l
 void hd_global_push(struct hd_fiber *f);
 void hd_global_push_due(struct hd_fiber *f);
 void hd_global_push_list(struct hd_fiber *head, struct hd_fiber *tail, uint32_t n);
-/* One that is due; else up to a fair share moves to p, the first is returned. */
+/*
+ * While some are due one, of them and of the others in turns; else up to a fair share moves
+ * to p, the first is returned.
+ */
 struct hd_fiber *hd_global_pop(struct hd_proc *p);
 /* hd_proc_pop, or hd_global_pop first: while HD_DETOUR_LATE is set. */
 struct hd_fiber *hd_proc_pop_late(struct hd_proc *p);
-/* Since the last call with the same *taken nobody has taken anything: by the monitor. */
+/* By the monitor: since the last call with the same *taken none was taken that is not due. */
 bool hd_global_stands_still(uint32_t *taken);
+/* One that is not due is the next to be taken, soon. */
+void hd_global_others_turn(void);
 /* Processors look at it now, as they come to their next fiber. */
 void hd_global_is_late(void);
 uint32_t hd_global_len(void);

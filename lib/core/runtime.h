@@ -42,7 +42,8 @@ struct hd_runtime {
 	struct hd_fiber *global_head, *global_tail;
 	struct hd_fiber *global_due;	/* the last of those that are due, which come first */
 	_Atomic uint32_t nglobal, ndue;	/* changed under lock; of all, and of those */
-	uint32_t global_taken;		/* times that something was; under lock */
+	uint32_t global_taken;		/* times that one not due was; under lock */
+	bool others_turn;		/* the next taken is none that is due; under lock */
 	struct hd_machine *idle_machines;
 	_Atomic uint32_t nidle_machines;		/* on that list; changed under lock */
 	uint32_t idle_low;		/* fewest at one time since the last look (core/shrink.c) */
