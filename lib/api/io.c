@@ -120,11 +120,21 @@ static ssize_t rw_plain(struct rw *a, bool write)
 	return n;
 }
 
+/* What is there, or has room, without a wait; or a negative errno. */
+static ssize_t rw_now(const struct rw *a, bool write)
+{
+	struct iovec v = { a->buf, a->len };
+	off_t off = a->off < 0 ? -1 : a->off;
+	ssize_t n = write ? pwritev2(a->fd, &v, 1, off, RWF_NOWAIT) :
+			    preadv2(a->fd, &v, 1, off, RWF_NOWAIT);
+
+	return n < 0 ? -errno : n;
+}
+
 /* With a seed: no more than is there, or has room, at once; else once poll says so. */
 static ssize_t rw_tried(struct rw *a, bool write)
 {
 	int flags = fcntl(a->fd, F_GETFL), r = 0;
-	struct iovec v = { a->buf, a->len };
 	struct stat st;
 	ssize_t n;
 
@@ -137,18 +147,15 @@ static ssize_t rw_tried(struct rw *a, bool write)
 		r = hd_replay_poll(a->fd, write ? POLLOUT : POLLIN, UINT64_MAX);
 		if (r < 0)
 			return r;
-		n = write ? pwritev2(a->fd, &v, 1, -1, RWF_NOWAIT) :
-			    preadv2(a->fd, &v, 1, -1, RWF_NOWAIT);
-		if (n >= 0)
-			return n;
-		if (errno == EOPNOTSUPP || errno == ENOSYS) {
+		n = rw_now(a, write);
+		if (n == -EOPNOTSUPP || n == -ENOSYS) {
 			/* what a pipe that is writable has room for */
 			if (S_ISFIFO(st.st_mode) && a->len > PIPE_BUF)
 				a->len = PIPE_BUF;
 			return rw_plain(a, write);
 		}
-		if (errno != EAGAIN && errno != EINTR)
-			return -errno;
+		if (n != -EAGAIN && n != -EINTR)
+			return n;
 	}
 }
 
@@ -193,14 +200,11 @@ static ssize_t rw_by_ring(struct rw *a, bool write)
  */
 static ssize_t rw_at_once(struct rw *a, bool write)
 {
-	struct iovec v = { a->buf, a->len };
-	off_t off = a->off < 0 ? -1 : a->off;
-	ssize_t n = write ? pwritev2(a->fd, &v, 1, off, RWF_NOWAIT) :
-			    preadv2(a->fd, &v, 1, off, RWF_NOWAIT), rest;
+	ssize_t n = rw_now(a, write), rest;
 	struct stat st;
 
 	if (n < 0)
-		return errno == EPIPE ? -EPIPE : rw_by_ring(a, write);
+		return n == -EPIPE ? n : rw_by_ring(a, write);
 	if (!n || n == (ssize_t)a->len || fstat(a->fd, &st) || !S_ISREG(st.st_mode))
 		return n;
 	a->buf = (char *)a->buf + n;

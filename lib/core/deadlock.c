@@ -16,6 +16,7 @@
 #include "core/replay.h"
 #include "core/runtime.h"
 #include "core/sched.h"
+#include "ground/reader.h"
 
 #define LOOKS	1000	/* at a list of threads, until none of them ends meanwhile */
 
@@ -102,18 +103,12 @@ static bool of_sanitizer(int tid)
 /* Threads of this process, by its own number of them; negative if that is not to be had. */
 static int count_tasks(void)
 {
-	char text[512], *p;
-	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC), n = -1;
-	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	char line[HD_STAT_LINE];
+	const char *state = hd_stat_fields("/proc/self/stat", line);
+	int n;
 
-	if (fd >= 0)
-		close(fd);
-	if (len <= 0)
-		return -1;
-	text[len] = 0;
-	p = strrchr(text, ')');		/* the name before may have anything in it */
-	if (!p || sscanf(p, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d",
-			 &n) != 1)
+	if (!state || sscanf(state, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
+			     "%*d %*d %d", &n) != 1)
 		return -1;
 	return n;
 }

@@ -91,7 +91,7 @@ static uint64_t slice(const struct seen *s)
 {
 	if (atomic_load_explicit(&hd_rt.ndue, relaxed))
 		return DUE_SLICE;
-	return s->hogs && !crowded() ? SLICE >> s->hogs : SLICE;
+	return s->hogs && !hd_replay && !crowded() ? SLICE >> s->hogs : SLICE;
 }
 
 /* The work behind p is for a neighbour that rests, or for whoever has p next. */
@@ -104,7 +104,7 @@ static bool share(struct hd_proc *p, struct hd_machine *m, uint64_t now)
 		return true;
 	}
 	s = &mon.seen[p->id];
-	if (now - s->since < (hd_replay ? SLICE : slice(s)))
+	if (now - s->since < slice(s))
 		return false;
 	if (hd_replay && !hd_replay_stuck(m, now - s->since))
 		return false;
@@ -209,17 +209,24 @@ static void sleep_deep(void)
 		hd_quiescent_again();
 }
 
+/* At `at`, if that is before `until`, but not at once. */
+static uint64_t sooner(uint64_t until, uint64_t at, uint64_t now)
+{
+	if (at < now + TICK_MIN)
+		at = now + TICK_MIN;
+	return at < until ? at : until;
+}
+
 /*
  * Until the next look: ns at most, less if a timer is due before that or there may be I/O,
  * and nobody waits for them.  Who adds an earlier timer ends the nap (hd_monitor_expect).
  */
 static void nap(uint64_t ns)
 {
-	uint64_t now = hd_clock(), until = now + ns, next;
+	uint64_t now = hd_clock(), until = now + ns;
 
-	if (mon.global_since && until > mon.global_since + SLICE)
-		until = mon.global_since + SLICE > now + TICK_MIN ? mon.global_since + SLICE :
-								     now + TICK_MIN;
+	if (mon.global_since)
+		until = sooner(until, mon.global_since + SLICE, now);
 	atomic_store(&mon.napping, 1);
 	if (atomic_load(&mon.stop))	/* pairs with hd_monitor_stop's stores, in turn */
 		return;
@@ -227,11 +234,9 @@ static void nap(uint64_t ns)
 	/* a seq_cst store keeps no later load back: the timer, or they see until */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (hd_poll_unattended() && !hd_replay) {	/* whose timers are of another time */
-		if (hd_poll_io_pending() && until > now + POLL_MAX)
-			until = now + POLL_MAX;
-		next = hd_timer_next();
-		if (next < until)
-			until = next > now + TICK_MIN ? next : now + TICK_MIN;
+		if (hd_poll_io_pending())
+			until = sooner(until, now + POLL_MAX, now);
+		until = sooner(until, hd_timer_next(), now);
 		atomic_store_explicit(&mon.nap_until, until, relaxed);
 	}
 	hd_futex_wait(&mon.napping, 1, until);

@@ -216,8 +216,7 @@ bool hd_poll_io_pending(void)
 
 bool hd_poll_pending(void)
 {
-	return hd_poll_io_pending() ||
-	       hd_timer_next() != UINT64_MAX;
+	return hd_poll_io_pending() || hd_timer_next() != UINT64_MAX;
 }
 
 /*
@@ -251,15 +250,25 @@ static int flush(void)
 	return r;
 }
 
+/* Under sq_lock: room for an entry.  A full queue goes to the kernel first. */
+static int next_entry(struct io_uring_sqe **sqe)
+{
+	int r;
+
+	while (!(*sqe = io_uring_get_sqe(&io.ring))) {
+		r = flush();
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static void submit_kick(void)
 {
 	struct io_uring_sqe *sqe;
-	int r = 0;
 
 	hd_lock(&io.sq_lock);
-	while (!(sqe = io_uring_get_sqe(&io.ring)) && r >= 0)
-		r = flush();
-	if (sqe) {
+	if (!next_entry(&sqe)) {
 		io_uring_prep_nop(sqe);
 		io_uring_sqe_set_data64(sqe, KICK);
 		flush();
@@ -326,15 +335,13 @@ static int submit(uint64_t data, void (*prep)(struct io_uring_sqe *sqe, void *ar
 		  bool more)
 {
 	struct io_uring_sqe *sqe;
-	int r = 0;
+	int r;
 
 	hd_lock(&io.sq_lock);
-	while (!(sqe = io_uring_get_sqe(&io.ring))) {
-		r = flush();
-		if (r < 0) {
-			hd_unlock(&io.sq_lock);
-			return r;
-		}
+	r = next_entry(&sqe);
+	if (r < 0) {
+		hd_unlock(&io.sq_lock);
+		return r;
 	}
 	prep(sqe, arg);
 	io_uring_sqe_set_data64(sqe, data);
@@ -366,8 +373,8 @@ void hd_poll_cancel(struct hd_limited *l, bool more)
 	struct io_uring_sqe *sqe;
 
 	hd_lock(&io.sq_lock);
-	while (!(sqe = io_uring_get_sqe(&io.ring)))
-		flush();
+	while (next_entry(&sqe))
+		;
 	io_uring_prep_cancel64(sqe, (uintptr_t)l | LIMITED, 0);
 	io_uring_sqe_set_data64(sqe, KICK);
 	if (!more)

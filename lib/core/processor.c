@@ -316,7 +316,7 @@ struct hd_fiber *hd_proc_pop_late(struct hd_proc *p)
 	f = p->late_turn ? hd_global_pop(p) : NULL;
 	if (!f)
 		return hd_proc_pop(p);
-	atomic_store_explicit(&p->tick, atomic_load_explicit(&p->tick, relaxed) + 1, relaxed);
+	hd_proc_tick(p);
 	return f;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -16,6 +15,7 @@
 #include "core/timer.h"
 #include "core/waitq.h"
 #include "ground/env.h"
+#include "ground/reader.h"
 #include "heddle/replay.h"
 
 #define WINDOW		64u		/* of those that can run, so many of the oldest are chosen from */
@@ -183,7 +183,7 @@ struct hd_fiber *hd_replay_pop(struct hd_proc *p)
 {
 	struct hd_fiber *f = rp.chosen, *g;
 
-	atomic_store_explicit(&p->tick, atomic_load_explicit(&p->tick, relaxed) + 1, relaxed);
+	hd_proc_tick(p);
 	rp.chosen = NULL;
 	hd_replay_settle();
 	if (f) {
@@ -495,19 +495,12 @@ void hd_replay_back(struct hd_machine *m)
 /* Does the kernel say that it sleeps? */
 static bool asleep(int tid)
 {
-	char path[64], line[256], *p;
-	ssize_t n;
-	int fd;
+	char path[64], line[HD_STAT_LINE];
+	const char *state;
 
 	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return true;
-	n = read(fd, line, sizeof(line) - 1);
-	close(fd);
-	line[n > 0 ? n : 0] = 0;
-	p = strrchr(line, ')');
-	return !p || p[1] != ' ' || p[2] != 'R';
+	state = hd_stat_fields(path, line);
+	return !state || *state != 'R';
 }
 
 /* Is there one but the caller in a call that has not come to rest in it? */

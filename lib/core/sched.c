@@ -218,7 +218,7 @@ static inline struct hd_fiber *pick(struct hd_proc *p)
 	if (__builtin_expect(atomic_load_explicit(&hd_rt.detour, relaxed), 0))
 		return NULL;
 	if (atomic_load_explicit(&p->tick, relaxed) % HD_GLOBAL_TICK == 0 && hd_poll_pending()) {
-		atomic_fetch_add_explicit(&p->tick, 1, relaxed);
+		hd_proc_tick(p);
 		return NULL;
 	}
 	return hd_proc_pop(p);

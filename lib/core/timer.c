@@ -151,42 +151,33 @@ bool hd_timer_drop(struct hd_timeout *t)
 	return true;
 }
 
-static int add(struct hd_timeout *t, uint64_t deadline, bool *earlier)
+static inline int add(struct hd_timeout *t, uint64_t deadline, void (*tell)(bool earlier))
 {
+	bool earlier;
 	int err;
 
 	t->at = 0;
 	hd_lock(&timers.lock);
-	err = hd_timer_put(t, deadline, earlier);
+	err = hd_timer_put(t, deadline, &earlier);
 	hd_unlock(&timers.lock);
+	if (!err)
+		tell(earlier);
 	return err;
 }
 
 int hd_timer_add(struct hd_timeout *t, uint64_t deadline, struct hd_event *event)
 {
-	bool earlier;
-	int err;
-
 	t->event = event;
-	err = add(t, deadline, &earlier);
-	if (!err)
-		hd_poll_awaits(earlier);
-	return err;
+	return add(t, deadline, hd_poll_awaits);
 }
 
 int hd_timer_add_call(struct hd_timeout *t, uint64_t deadline,
 		      uint64_t (*fire)(struct hd_timeout *t, uint64_t deadline, uint64_t now,
 				       struct hd_fiber **list))
 {
-	bool earlier;
-	int err;
-
 	t->event = NULL;
 	t->fire = fire;
-	err = add(t, deadline, &earlier);
-	if (!err)
-		hd_poll_added(earlier);
-	return err;
+	return add(t, deadline, hd_poll_added);
 }
 
 /*

@@ -114,3 +114,18 @@ bool hd_reader_number(struct hd_reader *r, unsigned int base, uint64_t *value)
 	}
 	return true;
 }
+
+const char *hd_stat_fields(const char *path, char line[HD_STAT_LINE])
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+	char *p;
+
+	if (fd < 0)
+		return NULL;
+	n = read(fd, line, HD_STAT_LINE - 1);
+	close(fd);
+	line[n > 0 ? n : 0] = 0;
+	p = strrchr(line, ')');
+	return p && p[1] == ' ' ? p + 2 : NULL;
+}

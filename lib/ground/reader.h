@@ -47,4 +47,11 @@ bool hd_reader_word(struct hd_reader *r, const char *stops, char *buf, size_t si
 /* Skip blanks and take a number; false if the line has none here. */
 bool hd_reader_number(struct hd_reader *r, unsigned int base, uint64_t *value);
 
+/*
+ * A process's or a thread's stat from its third field on, the state, in line; NULL if it is
+ * not there.  What is before that is no field: the name may have anything in it.
+ */
+#define HD_STAT_LINE	512
+const char *hd_stat_fields(const char *path, char line[HD_STAT_LINE]);
+
 #endif

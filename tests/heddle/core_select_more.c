@@ -371,6 +371,22 @@ static struct {
 	int winner, result;
 } scene;
 
+static void scene_begin(void)
+{
+	scene.c = make(0);
+	scene.t = make_timer();
+	new_pipe(scene.fd);
+}
+
+static void scene_end(void)
+{
+	hd_timer_free(scene.t);
+	hd_chan_free(scene.c);
+	close(scene.fd[0]);
+	if (scene.fd[1] >= 0)
+		close(scene.fd[1]);
+}
+
 static void *one_select(void *arg)
 {
 	struct pollfd p = input(scene.fd[0]);
@@ -414,9 +430,7 @@ static int events_main(void *arg)
 		struct hd_fiber *f;
 		int k = i % 4;
 
-		scene.c = make(0);
-		scene.t = make_timer();
-		new_pipe(scene.fd);
+		scene_begin();
 		EXPECT_EQ(0, hd_timer_arm(scene.t, FAR, 0));
 		EXPECT_EQ(0, hd_go(&f, one_select, NULL));
 		for (int y = 0; y < i % 5; y++)
@@ -431,11 +445,7 @@ static int events_main(void *arg)
 			EXPECT_TRUE(get_byte(scene.fd[0]));
 		/* a loser's expiry was not received */
 		EXPECT_EQ(k != 1, hd_timer_disarm(scene.t));
-		hd_timer_free(scene.t);
-		hd_chan_free(scene.c);
-		close(scene.fd[0]);
-		if (scene.fd[1] >= 0)
-			close(scene.fd[1]);
+		scene_end();
 	}
 	return 0;
 }
@@ -460,9 +470,7 @@ static int outside_main(void *arg)
 		pthread_t th;
 		int k = i % 4;
 
-		scene.c = make(0);
-		scene.t = make_timer();
-		new_pipe(scene.fd);
+		scene_begin();
 		EXPECT_EQ(0, hd_timer_arm(scene.t, FAR, 0));
 		EXPECT_EQ(0, pthread_create(&th, NULL, outside_select, NULL));
 		if (i & 4)
@@ -473,11 +481,7 @@ static int outside_main(void *arg)
 		hd_block_end();
 		EXPECT_EQ(winners[k], scene.winner);
 		hd_timer_disarm(scene.t);
-		hd_timer_free(scene.t);
-		hd_chan_free(scene.c);
-		close(scene.fd[0]);
-		if (scene.fd[1] >= 0)
-			close(scene.fd[1]);
+		scene_end();
 	}
 	return 0;
 }
@@ -510,9 +514,7 @@ static int cancel_main(void *arg)
 	int fds;
 
 	(void)arg;
-	scene.c = make(0);
-	scene.t = make_timer();
-	new_pipe(scene.fd);
+	scene_begin();
 	fds = count_fds();
 	for (int i = 0; i < rounds(200); i++) {
 		struct hd_fiber *f;
@@ -535,9 +537,7 @@ static int cancel_main(void *arg)
 	EXPECT_EQ(0, hd_cancel(f));
 	EXPECT_EQ(0, hd_join(f, NULL));
 	EXPECT_EQ(2, scene.winner);
-	hd_timer_free(scene.t);
-	hd_chan_free(scene.c);
-	close_both(scene.fd);
+	scene_end();
 	return 0;
 }
 
@@ -559,9 +559,7 @@ static int disabled_main(void *arg)
 	struct hd_fiber *f;
 
 	(void)arg;
-	scene.c = make(0);
-	scene.t = make_timer();
-	new_pipe(scene.fd);
+	scene_begin();
 	EXPECT_EQ(0, hd_go(&f, undisturbed, NULL));
 	hd_sleep(MS);
 	EXPECT_EQ(0, hd_cancel(f));
@@ -569,9 +567,7 @@ static int disabled_main(void *arg)
 	put_byte(scene.fd[1]);
 	EXPECT_EQ(0, hd_join(f, NULL));
 	EXPECT_EQ(2, scene.winner);
-	hd_timer_free(scene.t);
-	hd_chan_free(scene.c);
-	close_both(scene.fd);
+	scene_end();
 	return 0;
 }
 
@@ -596,9 +592,7 @@ static int threads_end_main(void *arg)
 	for (int i = 0; i < rounds(40); i++) {
 		struct hd_fiber *f;
 
-		scene.c = make(0);
-		scene.t = make_timer();
-		new_pipe(scene.fd);
+		scene_begin();
 		EXPECT_EQ(0, hd_go(&f, one_select, NULL));
 		for (uintptr_t k = 0; k < 2 * hd_procs() + 1; k++)
 			EXPECT_EQ(0, hd_go(NULL, lock_and_end, (void *)k));
@@ -607,9 +601,7 @@ static int threads_end_main(void *arg)
 		EXPECT_EQ(0, hd_join(f, NULL));
 		EXPECT_EQ(2, scene.winner);
 		EXPECT_EQ(POLLIN, scene.result);
-		hd_timer_free(scene.t);
-		hd_chan_free(scene.c);
-		close_both(scene.fd);
+		scene_end();
 	}
 	return 0;
 }

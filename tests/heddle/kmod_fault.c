@@ -229,6 +229,16 @@ static int call_clone(FIXTURE_DATA(fault) *self)
 	return err;
 }
 
+/* From now on it is a call of another thread that fails. */
+static void fail_in(FIXTURE_DATA(fault) *self, int tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/fail-nth", tid);
+	close(self->nth);
+	self->nth = open(path, O_RDWR | O_CLOEXEC);
+}
+
 TEST_F_TIMEOUT(fault, clone_by_its_requester, 300)
 {
 	if (!KMOD_HAVE_STUB)
@@ -241,14 +251,10 @@ TEST_F_TIMEOUT(fault, clone_by_its_requester, 300)
 
 TEST_F_TIMEOUT(fault, clone_by_the_template, 300)
 {
-	char path[64];
-
 	if (!KMOD_HAVE_STUB)
 		SKIP(return, "no template stub for this machine");
 	ASSERT_TRUE(kmod_template_start(&self->t, self->fd, 1));
-	snprintf(path, sizeof(path), "/proc/self/task/%d/fail-nth", self->t.tid);
-	close(self->nth);
-	self->nth = open(path, O_RDWR | O_CLOEXEC);
+	fail_in(self, self->t.tid);
 	ASSERT_LE(0, self->nth);
 	sweep(_metadata, self, call_clone);
 	EXPECT_LE(1, self->errors);
@@ -430,15 +436,11 @@ TEST_F_TIMEOUT(fault, spawn_by_template, 600)
 
 TEST_F_TIMEOUT(fault, spawn_by_the_template, 600)
 {
-	char path[64];
-
 	KMOD_NEED(HEDDLE_FEAT_SPAWN_TEMPLATE);
 	ASSERT_TRUE(tiny_make());
 	self->t.flags = HEDDLE_TEMPLATE_SPAWN;
 	ASSERT_TRUE(kmod_template_start(&self->t, self->fd, 1));
-	snprintf(path, sizeof(path), "/proc/self/task/%d/fail-nth", self->t.tid);
-	close(self->nth);
-	self->nth = open(path, O_RDWR | O_CLOEXEC);
+	fail_in(self, self->t.tid);
 	ASSERT_LE(0, self->nth);
 	sweep(_metadata, self, call_spawn_by_template);
 	EXPECT_LE(5, self->errors);
