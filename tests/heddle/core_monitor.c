@@ -146,7 +146,7 @@ static bool all_progressed(void)
 
 /*
  * To be asked by whoever computes or blocks, without a call into the runtime: has it
- * lasted a second, and has none of the others stood still?  How soon they come to their
+ * lasted a second (in the small form ten slices), and has none of the others stood still?  How soon they come to their
  * turns is the kernel's business, on a loaded machine: only if they do not at all, while
  * this lasts, is there something wrong.
  */
@@ -154,7 +154,7 @@ static bool may_end(void)
 {
 	uint64_t lasted = hd_now() - from.begin;
 
-	return lasted > PATIENCE || (lasted > SEC && all_progressed());
+	return lasted > PATIENCE || (lasted > (uint64_t)scaled(1000) * MS && all_progressed());
 }
 
 static void expect_progress(struct others *o, void (*during)(void))
@@ -182,7 +182,7 @@ static void plain_sleep(void)
 	struct timespec ts = { 0, 1000000 };
 
 	/* one long one, and many short ones: each a chance to lose the processor */
-	usleep(666666);
+	usleep((unsigned int)scaled(666666));
 	while (!may_end())
 		nanosleep(&ts, NULL);
 }
@@ -267,7 +267,7 @@ static atomic_bool hogs_stop;
 
 static void *hog(void *arg)
 {
-	uint64_t end = arg ? hd_now() + 300 * MS : UINT64_MAX;
+	uint64_t end = arg ? hd_now() + (uint64_t)scaled(300) * MS : UINT64_MAX;
 
 	while (!hogs_stop && hd_now() < end)
 		burn(US);
