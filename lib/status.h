@@ -29,6 +29,7 @@ enum hd_role {			/* what a machine's thread is for */
 	HD_ROLE_MONITOR,
 	HD_ROLE_WORKER,
 	HD_ROLE_EXTRA,		/* a foreign thread, bound */
+	HD_ROLE_CLASS,		/* a class's template: makes its blanks */
 	HD_ROLE_MAX
 };
 
@@ -61,7 +62,10 @@ struct hd_status_machine {	/* 128 bytes */
 	uint64_t born_ns;	/* CLOCK_MONOTONIC */
 	uint64_t starts;	/* how often this identity got a task */
 	uint64_t switches;
-	uint64_t reserved[7];
+	int32_t class_tid;	/* of its class's template, its own if it is that; 0: the clean one */
+	uint32_t reserved0;
+	char class_name[16];
+	uint64_t reserved[4];
 };
 
 struct hd_status_proc {		/* 64 bytes */

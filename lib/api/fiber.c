@@ -54,7 +54,7 @@ int hd_go_attr(struct hd_fiber **f, void *(*fn)(void *arg), void *arg,
 	struct hd_fiber_attr a;
 	int err = hd_fiber_attr_get(&a, attr);
 
-	return err ? err : go(f, fn, arg, a.name || a.flags || a.stack_size ? &a : NULL);
+	return err ? err : go(f, fn, arg, a.name || a.flags || a.stack_size || a.threads ? &a : NULL);
 }
 
 int hd_go(struct hd_fiber **f, void *(*fn)(void *arg), void *arg)

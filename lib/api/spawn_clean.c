@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <heddle/call.h>
+#include <heddle/class.h>
 #include <heddle/exec.h>
 #include <heddle/fiber.h>
 #include <heddle/sync.h>
@@ -202,7 +203,8 @@ static void *on_another(void *arg)
 {
 	struct order *o = arg;
 	struct hd_fiber *f;
-	int r = hd_go(&f, on_clean, o);
+	const struct hd_fiber_attr a = { .size = sizeof(a), .threads = hd_class_clean() };
+	int r = hd_go_attr(&f, on_clean, o, &a);
 
 	if (!r)
 		r = hd_join_for_certain(f);
@@ -216,7 +218,7 @@ int hd_spawn_clean(const struct hd_spawn_req *req, struct hd_process *p,
 {
 	struct order o = { .req = *req, .p = p, .err = err };
 	const uint64_t none = 0;
-	bool clean = hd_self() && !hd_fiber_locked(hd_self());
+	bool clean = hd_self() && !hd_fiber_home(hd_self());
 	int r = 0;
 
 	/* The caller's state and a parent that lasts are not to be had together. */

@@ -292,7 +292,7 @@ int hd_spawn_module_guest(struct hd_child *c, void *stack, struct hd_process *p)
 }
 
 /*
- * A fiber that has not locked its thread runs on a clean one, which is as the kernel's
+ * A fiber of no class that has not locked its thread runs on a clean one, as the kernel's
  * template: that makes the child, and this thread has only to say what is wanted.
  * The exec lock is the module's then, as the clone comes when this call is over.
  */
@@ -301,7 +301,7 @@ static uint64_t by_template(void)
 	const uint64_t need = HEDDLE_FEAT_SPAWN_TEMPLATE | HEDDLE_FEAT_EXECLOCK;
 	struct hd_fiber *self = hd_self();
 
-	return self && !hd_fiber_locked(self) && (hd_device_features() & need) == need ?
+	return self && !hd_fiber_home(self) && (hd_device_features() & need) == need ?
 	       HEDDLE_SPAWN_BY_TEMPLATE : 0;
 }
 

@@ -32,7 +32,7 @@ int hd_lock_thread(void)
 	m = hd_this_machine();
 	f = m->cur;
 	f->stack->lock_count++;
-	f->stack->locked = m;
+	f->stack->home = m;
 	m->locked = f;
 	__atomic_store_n(&m->status->locked, f->stack->lock_count, __ATOMIC_RELAXED);
 	hd_leave();
@@ -91,7 +91,7 @@ int hd_unlock_thread(void)
 			/* the fiber moves on to another thread, this one ends */
 			m->dirty = true;
 		}
-		f->stack->locked = NULL;
+		f->stack->home = m->home;
 		m->locked = NULL;
 		if (dirty)
 			hd_yield_away();

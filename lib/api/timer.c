@@ -19,6 +19,7 @@
 
 #include "api/sync.h"
 #include "api/timer.h"
+#include "core/class.h"
 #include "core/replay.h"
 #include "core/runtime.h"
 #include "heddle/fiber.h"
@@ -50,6 +51,12 @@ void hd_timer_look(void)
 
 /* ---- functions -------------------------------------------------------------- */
 
+static void release(struct hd_timer *t)
+{
+	hd_class_drop(t->threads);
+	free(t);
+}
+
 /* Another call?  If not, t may be gone. */
 static bool begin_call(struct hd_timer *t)
 {
@@ -69,7 +76,7 @@ static bool begin_call(struct hd_timer *t)
 	hd_finish_one(w, 0);
 	hd_leave();
 	if (freed)
-		free(t);
+		release(t);
 	return go;
 }
 
@@ -89,7 +96,7 @@ static bool start_fn(struct hd_timer *t, struct hd_fiber **list)
 
 	if (t->running)
 		return true;
-	f = hd_fiber_make_from(&hd_rt.by_timers, call_fn, t);
+	f = hd_fiber_make_from(&hd_rt.by_timers, call_fn, t, t->threads);
 	if (!f)
 		return false;
 	t->running = true;
@@ -225,6 +232,10 @@ static int make(struct hd_timer **t, void (*fn)(void *arg), void *arg)
 	new->timeout.fire = on_expiry;
 	new->fn = fn;
 	new->arg = arg;
+	/* its fibers are the caller's, as those it starts itself */
+	if (fn && hd_this_machine())
+		new->threads = hd_this_machine()->home;
+	hd_class_hold(new->threads);
 	*t = new;
 	return 0;
 }
@@ -261,7 +272,7 @@ void hd_timer_free(struct hd_timer *t)
 		return;
 	hd_timer_disarm(t);
 	if (!t->fn || !wait_for_fn(t))
-		free(t);
+		release(t);
 }
 
 int hd_timer_wait_until(struct hd_timer *t, uint64_t deadline)

@@ -23,6 +23,7 @@ struct hd_timer {
 	struct hd_waitq wait;
 	void (*fn)(void *arg);		/* NULL: it is waited for */
 	void *arg;
+	struct hd_class *threads;	/* on whose that is called, NULL: the clean one */
 };
 
 /* Under the guard: how often it has expired, which the caller has received; 0. */

@@ -180,7 +180,7 @@ static int run_jobs(uint32_t first, uint32_t end, int *had)
 static bool is_system(const struct hd_machine *m)
 {
 	return m->status->role == HD_ROLE_TEMPLATE || m->status->role == HD_ROLE_KTEMPLATE ||
-	       m->status->role == HD_ROLE_MONITOR;
+	       m->status->role == HD_ROLE_MONITOR || m->status->role == HD_ROLE_CLASS;
 }
 
 /* All but the caller; those which others come from first.  Returns how many of those. */

@@ -47,7 +47,7 @@ static struct hd_machine *make(void)
 	f->stack = &both->stack;
 	f->flags = HD_FIBER_FOREIGN;
 	f->id = atomic_fetch_add_explicit(&hd_rt.fiber_ids, 1, memory_order_relaxed);
-	f->stack->locked = m;
+	f->stack->home = m;
 	f->stack->lock_count = 1;
 	m->foreign = f;
 	m->is_extra = true;

@@ -45,6 +45,7 @@ enum hd_why {
 #define HD_FIBER_LOCAL		(1u << 3)	/* has stack->local; set and cleared by itself */
 #define HD_FIBER_MEMBER		(1u << 4)	/* of a group: arg is its entry (api/group.c) */
 #define HD_FIBER_FPENV		(1u << 5)	/* has a floating-point environment of its own */
+#define HD_FIBER_CLASS		(1u << 6)	/* of a class of threads (class.h) */
 
 /* joiner: nobody yet / ended / detached; else the waiting fiber */
 #define HD_JOIN_NONE		((uintptr_t)0)
@@ -76,10 +77,16 @@ struct hd_fiber {
 
 _Static_assert(sizeof(struct hd_fiber) == 64, "a fiber is one cache line");
 
+/* Where f runs, to be compared with a machine's home; NULL: on any that is clean. */
+static inline void *hd_fiber_home(const struct hd_fiber *f)
+{
+	return f->stack ? f->stack->home : NULL;
+}
+
 /* The machine f is bound to, which runs nothing else; NULL: none. */
 static inline struct hd_machine *hd_fiber_locked(const struct hd_fiber *f)
 {
-	return f->stack ? f->stack->locked : NULL;
+	return f->stack && f->stack->lock_count ? f->stack->home : NULL;
 }
 
 /* A fiber from p's cache, or NULL (ENOMEM).  Any machine may free any fiber. */

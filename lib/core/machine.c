@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/rseq.h>
 
+#include "core/class.h"
 #include "core/debug.h"
 #include "core/execlock.h"
 #include "core/machine.h"
@@ -243,18 +244,19 @@ struct hd_machine *hd_machine_alloc(enum hd_role role)
 	return m;
 }
 
-/* May the calling thread clone a machine itself?  Only a clean one of ours. */
-static bool may_clone(void)
+/* May the calling thread clone a machine of class c itself?  Only one of ours that is of it. */
+static bool may_clone(struct hd_class *c)
 {
 	struct hd_machine *self = hd_this_machine();
 
-	if (hd_template_lost())
-		return false;
 	if (__builtin_expect(hd_debug_plant_clone, 0))
 		return true;
 	if (!self)
-		return hd_is_system_thread();
-	return !self->is_extra && !self->locked && !self->dirty;
+		return !c && hd_is_system_thread() && !hd_template_lost(NULL);
+	/* a clean one's own end would be for the same reason; a class has but these then */
+	if (!c && hd_template_lost(NULL))
+		return false;
+	return self->home == c && !self->is_extra && !self->locked && !self->dirty;
 }
 
 static int clone_by_module(struct hd_machine *m)
@@ -291,14 +293,20 @@ static int clone_here(struct hd_machine *m)
 	return r < 0 ? (int)r : 0;
 }
 
-int hd_blank_start(struct hd_machine *m, bool in_place)
+/* The kernel clears the word after the old task's last use of the stack, and wakes it. */
+static void wait_for_end(struct hd_machine *blank)
 {
 	uint32_t tid;
+
+	while ((tid = atomic_load_explicit(blank->blank.tid_word, memory_order_acquire)))
+		hd_futex_wait_shared(blank->blank.tid_word, tid);
+}
+
+int hd_blank_start(struct hd_machine *m, bool in_place)
+{
 	int err;
 
-	/* the kernel clears the word after the old task's last use of the stack, and wakes it */
-	while ((tid = atomic_load_explicit(m->blank.tid_word, memory_order_acquire)))
-		hd_futex_wait_shared(m->blank.tid_word, tid);
+	wait_for_end(m);
 	atomic_store_explicit(&m->leaving, false, memory_order_release);
 	m->status->birth = in_place ? HD_BIRTH_BLANK : HD_BIRTH_MODULE;
 	err = in_place ? clone_here(m) : clone_by_module(m);
@@ -348,6 +356,9 @@ void hd_machine_start_failed(struct hd_machine *m)
 		atomic_fetch_sub(&hd_rt.nspinning, 1);
 	}
 	hd_machine_set_state(m, HD_MS_BLANK);
+	if (m->home)
+		atomic_store_explicit(&m->home->starved, true, relaxed);
+	hd_class_leave(m);
 	hd_lock(&hd_rt.lock);
 	if (m->thread_made) {
 		m->link = hd_rt.blanks;
@@ -372,10 +383,51 @@ static struct hd_machine *take(struct hd_machine **list)
 	m = *list;
 	if (m)
 		*list = m->link;
-	if (m && list == &hd_rt.idle_machines && --hd_rt.nidle_machines < hd_rt.idle_low)
-		hd_rt.idle_low = hd_rt.nidle_machines;
 	hd_unlock(&hd_rt.lock);
 	return m;
+}
+
+static struct hd_machine *take_idle(struct hd_class *c)
+{
+	struct hd_pool *pool = hd_class_pool(c);
+	struct hd_machine *m;
+	uint32_t n;
+
+	hd_lock(&hd_rt.lock);
+	m = pool->idle;
+	if (m) {
+		pool->idle = m->link;
+		hd_rt.nidle_machines--;
+		n = atomic_load_explicit(&pool->nidle, relaxed) - 1;
+		atomic_store_explicit(&pool->nidle, n, relaxed);
+		if (n < pool->idle_low)
+			pool->idle_low = n;
+	}
+	hd_unlock(&hd_rt.lock);
+	return m;
+}
+
+struct hd_machine *hd_machine_spare(void)
+{
+	struct hd_machine *m = take(&hd_rt.blanks);
+
+	if (m) {
+		if (m->home)		/* which has it still, as long as its task is there */
+			wait_for_end(m);
+		hd_class_leave(m);
+		return m;
+	}
+	m = take(&hd_rt.unborn);
+	return m ? m : hd_machine_alloc(HD_ROLE_WORKER);
+}
+
+void hd_machines_leave(struct hd_class *c)
+{
+	hd_lock(&hd_rt.lock);
+	for (struct hd_machine *m = hd_rt.blanks; m; m = m->link)
+		if (m->home == c && !atomic_load_explicit(m->blank.tid_word, memory_order_acquire))
+			hd_class_leave(m);
+	hd_unlock(&hd_rt.lock);
 }
 
 void hd_machine_give(struct hd_machine *m, struct hd_proc *p)
@@ -385,9 +437,9 @@ void hd_machine_give(struct hd_machine *m, struct hd_proc *p)
 	hd_note_wake(&m->note);
 }
 
-void hd_machine_start(struct hd_proc *p, bool spinning)
+void hd_machine_start(struct hd_proc *p, bool spinning, struct hd_class *c)
 {
-	struct hd_machine *m = take(&hd_rt.idle_machines);
+	struct hd_machine *m = take_idle(c);
 
 	if (m) {
 		m->spinning = spinning;
@@ -395,23 +447,12 @@ void hd_machine_start(struct hd_proc *p, bool spinning)
 		return;
 	}
 	hd_active_inc();
-	m = take(&hd_rt.blanks);
-	if (m) {
-		m->next_p = p;
-		m->spinning = spinning;
-		if (may_clone() && !hd_blank_start(m, true))
-			return;
-		if (hd_template_in_module() && !hd_blank_start(m, false))
-			return;
-		hd_template_request(m);
-		return;
-	}
-	m = take(&hd_rt.unborn);
-	if (!m)
-		m = hd_machine_alloc(HD_ROLE_WORKER);
+	m = hd_machine_spare();
 	if (!m) {
 		if (spinning)
 			atomic_fetch_sub(&hd_rt.nspinning, 1);
+		if (c)
+			atomic_store_explicit(&c->starved, true, relaxed);
 		atomic_store(&hd_rt.starved, true);
 		if (!serve_locked(p))
 			hd_idle_put(p);
@@ -420,9 +461,16 @@ void hd_machine_start(struct hd_proc *p, bool spinning)
 	}
 	m->next_p = p;
 	m->spinning = spinning;
-	if (hd_template_ready())
+	hd_class_join(m, c);
+	if (m->thread_made) {
+		if (may_clone(c) && !hd_blank_start(m, true))
+			return;
+		if (!c && hd_template_in_module() && !hd_blank_start(m, false))
+			return;
 		hd_template_request(m);
-	else if (may_clone())
+	} else if (hd_template_ready())
+		hd_template_request(m);
+	else if (may_clone(NULL))
 		/* no template yet, so no thread is locked, and machines make threads themselves */
 		hd_template_make_here(m);
 	else
@@ -636,11 +684,16 @@ void hd_machine_quit_all(void)
 {
 	struct hd_machine *m;
 
-	while ((m = take(&hd_rt.idle_machines))) {
-		m->quit = true;
-		hd_note_wake(&m->note);
-	}
+	struct hd_class *c = NULL;
+
+	do {
+		while ((m = take_idle(c))) {
+			m->quit = true;
+			hd_note_wake(&m->note);
+		}
+	} while ((c = hd_class_next(c)));
 	while ((m = take(&hd_rt.blanks))) {
+		hd_class_leave(m);
 		m->quit = true;
 		hd_template_request(m);
 	}

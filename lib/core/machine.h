@@ -87,6 +87,7 @@ struct hd_machine {
 	struct hd_fiber *ready;
 
 	struct hd_fiber *locked;	/* the fiber bound to it */
+	struct hd_class *home;		/* its thread's, until that is no more; NULL: the clean one */
 	struct hd_proc *last_p;
 	struct hd_note note;		/* a processor was put in next_p, or quit */
 	struct hd_note_habit habit;	/* its own: how it waits for that, */
@@ -150,13 +151,17 @@ struct hd_proc *hd_machine_release(struct hd_machine *m);
 /* Take the processor of a machine in user code; NULL if it is not to be had now. */
 struct hd_proc *hd_machine_retake(struct hd_machine *m);
 
-/* Have some machine run p: an idle one, a blank, a new one.  Never blocks for long. */
-void hd_machine_start(struct hd_proc *p, bool spinning);
+/* Have some machine of class c run p: an idle one, a blank, a new one.  Never blocks for long. */
+void hd_machine_start(struct hd_proc *p, bool spinning, struct hd_class *c);
 /* Give p to the machine a locked fiber is bound to. */
 void hd_machine_give(struct hd_machine *m, struct hd_proc *p);
 
 /* Room for one more, registered in page and status; NULL: ENOMEM or max_machines. */
 struct hd_machine *hd_machine_alloc(enum hd_role role);
+/* One without a task, or a new one; NULL: the same. */
+struct hd_machine *hd_machine_spare(void);
+/* Blanks whose task has ended, and was the last they had in c, are of no class. */
+void hd_machines_leave(struct hd_class *c);
 /* An extra one, which nobody has or can come to; its fiber, too. */
 void hd_machine_free(struct hd_machine *m);
 /* Body of a machine's pthread. */

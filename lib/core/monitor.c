@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 
 #include "core/execlock.h"
+#include "core/class.h"
 #include "core/monitor.h"
 #include "core/poll.h"
 #include "core/replay.h"
@@ -77,7 +78,7 @@ static bool crowded(void)
 	uint32_t n;
 
 	hd_lock(&hd_rt.lock);
-	n = hd_rt.nmachines - hd_rt.nidle_machines;
+	n = hd_rt.nmachines - hd_rt.nidle_machines - hd_rt.nclasses;
 	hd_unlock(&hd_rt.lock);
 	return n > hd_nprocs() + CROWD;
 }
@@ -190,8 +191,10 @@ static bool look_at_all(uint64_t now)
 	}
 	/* a thread could not be made for a processor that had work */
 	if (atomic_load(&hd_rt.starved) && hd_active_begin()) {
-		if (atomic_exchange(&hd_rt.starved, false))
+		if (atomic_exchange(&hd_rt.starved, false)) {
+			hd_class_starve_no_more();
 			hd_wake_proc();	/* not at every tick: what was lacking will be for a while */
+		}
 		hd_active_dec();
 	}
 	return did;

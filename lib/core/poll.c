@@ -293,6 +293,12 @@ void hd_poll_settle(void)
 		kick();
 }
 
+void hd_poll_relieve(void)
+{
+	if (atomic_load(&hd_poller))
+		kick();
+}
+
 void hd_poll_count(int n)
 {
 	atomic_fetch_add(&io.inflight, (uint32_t)n);

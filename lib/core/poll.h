@@ -186,6 +186,8 @@ void hd_poll_count(int n);
  * left to wait for, as timers are removed, and the last fiber ends, without a word to it.
  */
 void hd_poll_settle(void);
+/* Whoever is the poller is to look at what else it is to do, and perhaps not to be it again. */
+void hd_poll_relieve(void);
 extern _Atomic uint32_t hd_poller;	/* a machine is, or is about to be, waiting */
 
 /* Fill in an entry by prep(sqe, arg) and submit it; ev fires with its result. */

@@ -316,6 +316,7 @@ struct hd_fiber *hd_proc_pop_late(struct hd_proc *p)
 	f = p->late_turn ? hd_global_pop(p) : NULL;
 	if (!f)
 		return hd_proc_pop(p);
+	p->took_due = true;
 	hd_proc_tick(p);
 	return f;
 }

@@ -30,6 +30,9 @@ struct hd_proc {
 	struct hd_machine *m;		/* its holder; NULL: idle */
 	uint32_t next_streak;
 	bool ring_turn, late_turn;
+	bool took_due;			/* the last from the global queue while some were due */
+	uint32_t turn_tick, turn_length;	/* when its class's turn began, and the queue then */
+	uint64_t turn_oldest;		/* of classes met since, the last turn longest ago */
 	uint32_t rng;
 	struct hd_fiber *free_fibers;
 	uint32_t nfree_fibers;

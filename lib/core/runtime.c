@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/class.h"
 #include "core/debug.h"
 #include "core/execlock.h"
 #include "core/extra.h"
@@ -235,7 +236,9 @@ static void end_runtime(void)
 	hd_quiescent_drain();
 	hd_machine_quit_all();
 	hd_monitor_stop();
+	hd_class_stop_all();
 	hd_template_stop();
+	hd_class_free_all();
 	hd_tls_machine = NULL;
 	hd_extra_exit();
 	free_machines();

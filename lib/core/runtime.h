@@ -44,9 +44,7 @@ struct hd_runtime {
 	_Atomic uint32_t nglobal, ndue;	/* changed under lock; of all, and of those */
 	uint32_t global_taken;		/* times that one not due was; under lock */
 	bool others_turn;		/* the next taken is none that is due; under lock */
-	struct hd_machine *idle_machines;
-	_Atomic uint32_t nidle_machines;		/* on that list; changed under lock */
-	uint32_t idle_low;		/* fewest at one time since the last look (core/shrink.c) */
+	uint32_t nidle_machines;	/* of all classes */
 	uint64_t shrink_at;		/* when the monitor looks next */
 	struct hd_machine *blanks;
 	struct hd_machine *unborn;	/* never got a thread */
@@ -61,6 +59,10 @@ struct hd_runtime {
 	_Atomic uint64_t foreign_started, foreign_ended;
 	struct hd_proc by_timers;	/* no processor: fibers that timers start come from here,
 					   under the timer lock */
+	struct hd_class *classes;	/* but the clean one; under lock, as all of these */
+	uint32_t nclasses;
+	struct hd_machine *classless;	/* were for templates of classes that are no more */
+	_Atomic uint64_t turns;		/* of all classes (hd_class_turn) */
 	struct hd_machine *m0;
 	bool finished;			/* the end is decided (core/deadlock.c) */
 	sigset_t sigmask;		/* every machine's, as it was at hd_run */

@@ -19,6 +19,7 @@
  */
 #include <string.h>
 
+#include "core/class.h"
 #include "core/local.h"
 #include "core/poll.h"
 #include "core/replay.h"
@@ -39,7 +40,7 @@ static bool stopping(void)
 /* f, started but not yet run, is to stand on s. */
 static void stand_on(struct hd_fiber *f, struct hd_stack *s)
 {
-	s->locked = NULL;
+	s->home = NULL;
 	s->what = NULL;
 	s->why = HD_WHY_NONE;
 	s->lock_count = 0;
@@ -191,7 +192,7 @@ static inline __attribute__((always_inline)) void switch_away(struct hd_machine 
 		switch_with_more(m, from, self, next);
 		return;
 	}
-	if (next && !hd_fiber_locked(next) && prepare(m->p, next)) {
+	if (next && hd_fiber_home(next) == m->home && prepare(m->p, next)) {
 		run(m, next);
 		to = &next->stack->ctx;
 		to_san = HD_SAN(next->stack);
@@ -464,34 +465,75 @@ struct hd_fiber *hd_fiber_make(void *(*fn)(void *arg), void *arg, uint32_t flags
 	return make(hd_this_machine()->p, fn, arg, flags, name, stack);
 }
 
-struct hd_fiber *hd_fiber_make_from(struct hd_proc *stock, void *(*fn)(void *arg), void *arg)
+/* Its stack says so. */
+static void be_of_class(struct hd_fiber *f, struct hd_class *c)
 {
-	return make(stock, fn, arg, HD_FIBER_DETACHED, NULL, NULL);
+	f->flags |= HD_FIBER_CLASS;
+	f->stack->home = c;
+	hd_class_hold(c);
+}
+
+struct hd_fiber *hd_fiber_make_from(struct hd_proc *stock, void *(*fn)(void *arg), void *arg,
+				    struct hd_class *c)
+{
+	struct hd_stack *stack = c ? hd_stack_get(NULL) : NULL;
+	struct hd_fiber *f;
+
+	if (c && !stack)
+		return NULL;
+	f = make(stock, fn, arg, HD_FIBER_DETACHED, NULL, stack);
+	if (f && c)
+		be_of_class(f, c);
+	else if (stack)
+		hd_stack_put(NULL, stack);
+	return f;
+}
+
+/* What few ask for is kept with the stack, which they get at once. */
+static struct hd_stack *stack_with(struct hd_proc *p, const struct hd_fiber_attr *attr,
+				   uint32_t *flags)
+{
+	struct hd_stack *stack = hd_stack_get_sized(p, attr->stack_size);
+
+	if (!stack)
+		return NULL;
+	if (attr->flags & HD_GO_CLEAN_STACK)
+		hd_stack_clean(stack);
+	if (attr->flags & HD_GO_FPENV) {
+		*flags |= HD_FIBER_FPENV;
+		hd_fpenv_save(&stack->fpenv);
+	}
+	return stack;
+}
+
+static __attribute__((noinline)) struct hd_fiber *new_with(void *(*fn)(void *arg), void *arg,
+							    uint32_t flags,
+							    const struct hd_fiber_attr *attr)
+{
+	struct hd_class *c = attr->threads ? attr->threads : hd_this_machine()->home;
+	struct hd_proc *p = hd_this_machine()->p;
+	struct hd_stack *stack = stack_with(p, attr, &flags);
+	struct hd_fiber *f;
+
+	if (!stack)
+		return NULL;
+	f = make(p, fn, arg, flags, attr->name, stack);
+	if (!f)
+		hd_stack_put(p, stack);
+	else if (c && c != &hd_clean)
+		be_of_class(f, c);
+	return f;
 }
 
 struct hd_fiber *hd_fiber_new(void *(*fn)(void *arg), void *arg, uint32_t flags,
 			      const struct hd_fiber_attr *attr)
 {
-	struct hd_proc *p = hd_this_machine()->p;
-	struct hd_stack *stack = NULL;
-	struct hd_fiber *f;
+	static const struct hd_fiber_attr none;
+	const struct hd_machine *m = hd_this_machine();
 
-	if (attr) {
-		/* what few ask for is kept with the stack, which they get at once */
-		stack = hd_stack_get_sized(p, attr->stack_size);
-		if (!stack)
-			return NULL;
-		if (attr->flags & HD_GO_CLEAN_STACK)
-			hd_stack_clean(stack);
-		if (attr->flags & HD_GO_FPENV) {
-			flags |= HD_FIBER_FPENV;
-			hd_fpenv_save(&stack->fpenv);
-		}
-	}
-	f = make(p, fn, arg, flags, attr ? attr->name : NULL, stack);
-	if (!f && stack)
-		hd_stack_put(p, stack);
-	return f;
+	if (__builtin_expect(!attr && !m->home, 1))
+		return make(m->p, fn, arg, flags, NULL, NULL);
+	return new_with(fn, arg, flags, attr ? attr : &none);
 }
 
 void hd_fiber_launch(struct hd_fiber *f)
@@ -572,6 +614,9 @@ HD_END_FRAME void hd_fiber_end(void *ret)
 	f = m->cur;
 	stack = f->stack;
 	is_main = f->flags & HD_FIBER_MAIN;
+	/* from here on f is in no queue again, and m is of the class to its own end */
+	if (__builtin_expect(m->home != NULL, 0))
+		hd_class_drop(m->home);
 	if (hd_fiber_locked(f)) {
 		/* the thread goes with it: whatever state it is in, nobody runs on it again */
 		m->locked = NULL;
@@ -609,8 +654,8 @@ void hd_wake_proc(void)
 	if (!atomic_compare_exchange_strong(&hd_rt.nspinning, &none, 1))
 		return;
 	p = hd_idle_take_any();
-	if (p)
-		hd_machine_start(p, true);
+	if (p)	/* what there is to do is most likely the waker's class's, if it is of one */
+		hd_machine_start(p, true, hd_this_machine() ? hd_this_machine()->home : NULL);
 	else
 		atomic_fetch_sub(&hd_rt.nspinning, 1);
 }
@@ -638,15 +683,21 @@ static void rest(struct hd_proc *p)
 /* p's next fiber is known: a machine for it. */
 static void send_to(struct hd_proc *p, struct hd_fiber *f)
 {
+	struct hd_class *c;
+
 	if (hd_fiber_locked(f)) {
 		hd_machine_give(hd_fiber_locked(f), p);
 		return;
 	}
+	/* once it is in a queue it is anybody's, and may be the last of its class */
+	c = hd_fiber_home(f);
+	hd_class_pin(c);
 	if (__builtin_expect(hd_replay, 0))
 		hd_replay_chosen(p, f);
 	else
 		hd_proc_push_next(p, f);
-	hd_machine_start(p, false);
+	hd_machine_start(p, false, c);
+	hd_class_unpin(c);
 }
 
 static __attribute__((noinline)) void handoff_detour(struct hd_proc *p)
@@ -717,9 +768,17 @@ static struct hd_fiber *steal(struct hd_machine *m)
 /* Sleep until somebody gives this machine a processor.  False: it is to end. */
 static bool park_machine(struct hd_machine *m)
 {
+	struct hd_pool *pool = hd_class_pool(m->home);
+
 	hd_lock(&hd_rt.lock);
-	m->link = hd_rt.idle_machines;
-	hd_rt.idle_machines = m;
+	if (hd_class_ends(m->home)) {	/* then it is active to its end, as one told to leave */
+		hd_unlock(&hd_rt.lock);
+		m->leave = true;
+		return false;
+	}
+	m->link = pool->idle;
+	pool->idle = m;
+	atomic_store_explicit(&pool->nidle, atomic_load_explicit(&pool->nidle, relaxed) + 1, relaxed);
 	hd_rt.nidle_machines++;
 	hd_unlock(&hd_rt.lock);
 	hd_machine_set_state(m, HD_MS_IDLE);
@@ -760,6 +819,15 @@ static struct hd_fiber *spin_for_work(struct hd_machine *m)
 	return steal(m);
 }
 
+/* m is to end: I/O and timers are for a clean one, which finds nothing else to do. */
+static void attend_otherwise(void)
+{
+	struct hd_proc *p = hd_poll_unattended() ? hd_idle_take_any() : NULL;
+
+	if (p)
+		hd_machine_start(p, false, NULL);
+}
+
 /* Nothing found: the processor goes to rest, then one more look.  True: m has a processor again. */
 static bool give_up(struct hd_machine *m)
 {
@@ -781,6 +849,10 @@ static bool give_up(struct hd_machine *m)
 			}
 			return true;
 		}
+	}
+	if (hd_class_ends(m->home)) {
+		attend_otherwise();
+		return false;
 	}
 	if (!hd_poll_attend())
 		return false;
@@ -836,6 +908,22 @@ static struct hd_fiber *find_work(struct hd_machine *m)
 	return f;
 }
 
+/* f runs on other threads: this one's processor goes there, or f waits for the next that does. */
+static void pass_on(struct hd_machine *m, struct hd_fiber *f)
+{
+	struct hd_machine *locked = hd_fiber_locked(f);
+
+	if (!locked && !hd_replay && !hd_class_turn(m->p, f)) {
+		hd_proc_push(m->p, f);
+		return;
+	}
+	if (locked)
+		hd_machine_give(locked, hd_machine_release(m));
+	else
+		send_to(hd_machine_release(m), f);
+	m->gave = true;
+}
+
 void hd_schedule(struct hd_machine *m)
 {
 	for (;;) {
@@ -854,9 +942,8 @@ void hd_schedule(struct hd_machine *m)
 			f = find_work(m);
 		if (!f)
 			return;
-		if (hd_fiber_locked(f) && hd_fiber_locked(f) != m) {
-			hd_machine_give(hd_fiber_locked(f), hd_machine_release(m));
-			m->gave = true;
+		if (hd_fiber_home(f) != m->home && hd_fiber_locked(f) != m) {
+			pass_on(m, f);
 			continue;
 		}
 		hd_machine_set_state(m, HD_MS_RUNNING);

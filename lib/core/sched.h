@@ -79,7 +79,8 @@ struct hd_fiber *hd_fiber_new(void *(*fn)(void *arg), void *arg, uint32_t flags,
 			      const struct hd_fiber_attr *attr);
 void hd_fiber_launch(struct hd_fiber *f);
 /* The same from any thread of the process, of one made from a stock that no machine holds. */
-struct hd_fiber *hd_fiber_make_from(struct hd_proc *stock, void *(*fn)(void *arg), void *arg);
+struct hd_fiber *hd_fiber_make_from(struct hd_proc *stock, void *(*fn)(void *arg), void *arg,
+				    struct hd_class *c);
 void hd_fiber_start(struct hd_fiber *f);
 
 /* The machine's loop, on its own stack; returns when it is to end: m->quit or m->dirty. */

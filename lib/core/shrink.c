@@ -12,6 +12,7 @@
  * Of extra machines there is a stack, too, and no thread: what nobody would have
  * missed is freed.
  */
+#include "core/class.h"
 #include "core/extra.h"
 #include "core/machine.h"
 #include "core/monitor.h"
@@ -19,6 +20,7 @@
 #include "core/sched.h"
 
 #define PERIOD	2000000000u		/* ns */
+#define KEEP_OF_CLASS	1u		/* there may be many that do little */
 
 /* One for each processor, and one for when all of those are used. */
 static uint32_t keep(void)
@@ -27,11 +29,11 @@ static uint32_t keep(void)
 }
 
 /* Under hd_rt.lock: the n longest idle, off the list. */
-static struct hd_machine *take_oldest(uint32_t n)
+static struct hd_machine *take_oldest(struct hd_pool *pool, uint32_t n)
 {
-	struct hd_machine **at = &hd_rt.idle_machines, *m, *taken = NULL;
+	struct hd_machine **at = &pool->idle, *m, *taken = NULL;
 
-	for (uint32_t skip = hd_rt.nidle_machines - n; skip && *at; skip--)
+	for (uint32_t skip = pool->nidle - n; skip && *at; skip--)
 		at = &(*at)->link;
 	while ((m = *at)) {
 		if (m->is_main) {	/* hd_run's own thread */
@@ -39,6 +41,7 @@ static struct hd_machine *take_oldest(uint32_t n)
 			continue;
 		}
 		*at = m->link;
+		pool->nidle--;
 		hd_rt.nidle_machines--;
 		m->link = taken;
 		taken = m;
@@ -46,31 +49,27 @@ static struct hd_machine *take_oldest(uint32_t n)
 	return taken;
 }
 
-static struct hd_machine *surplus(void)
+static struct hd_machine *surplus(struct hd_pool *pool, uint32_t wanted)
 {
 	struct hd_machine *taken = NULL;
 
 	hd_lock(&hd_rt.lock);
-	if (hd_rt.idle_low > keep())
-		taken = take_oldest(hd_rt.idle_low - keep());
-	hd_rt.idle_low = hd_rt.nidle_machines;
+	if (pool->idle_low > wanted)
+		taken = take_oldest(pool, pool->idle_low - wanted);
+	pool->idle_low = pool->nidle;
 	hd_unlock(&hd_rt.lock);
 	return taken;
 }
 
-void hd_machines_shrink(uint64_t now)
+static void shrink(struct hd_pool *pool, uint32_t wanted)
 {
 	struct hd_machine *m, *next;
 
-	if (now < hd_rt.shrink_at)
-		return;
-	hd_rt.shrink_at = now + PERIOD;
-	hd_extra_shrink(keep());
-	if (atomic_load_explicit(&hd_rt.nidle_machines, memory_order_relaxed) <= keep())
+	if (atomic_load_explicit(&pool->nidle, memory_order_relaxed) <= wanted)
 		return;
 	if (!hd_active_begin())
 		return;
-	for (m = surplus(); m; m = next) {
+	for (m = surplus(pool, wanted); m; m = next) {
 		next = m->link;
 		/* so that the runtime does not end before its thread has said that it does */
 		hd_active_inc();
@@ -78,4 +77,17 @@ void hd_machines_shrink(uint64_t now)
 		hd_note_wake(&m->note);
 	}
 	hd_active_dec();
+}
+
+void hd_machines_shrink(uint64_t now)
+{
+	struct hd_class *c = NULL;
+
+	if (now < hd_rt.shrink_at)
+		return;
+	hd_rt.shrink_at = now + PERIOD;
+	hd_extra_shrink(keep());
+	shrink(&hd_clean.pool, keep());
+	while ((c = hd_class_next(c)))
+		shrink(&c->pool, KEEP_OF_CLASS);
 }

@@ -29,7 +29,8 @@ struct hd_proc;
 struct hd_stack {
 	/* of the fiber that stands on it: one cache line */
 	struct hd_ctx ctx;
-	struct hd_machine *locked;	/* bound to this machine, which runs nothing else */
+	void *home;			/* lock_count: its machine, which runs nothing else;
+					   else its class of threads, NULL: the clean one */
 	const void *what;		/* it waits for, and why: written before it parks */
 	uint32_t why;			/* enum hd_why */
 	uint32_t lock_count;

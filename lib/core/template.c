@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 
+#include "core/class.h"
 #include "core/debug.h"
 #include "core/execlock.h"
 #include "core/overflow.h"
@@ -26,27 +27,20 @@
 #define BLANKS		2		/* made in advance */
 #define KDEATHS		3		/* of templates in the module, and no more are made */
 
+#define clean hd_clean.template
+
 static struct {
 	struct hd_lock lock;
-	struct hd_machine *requests;	/* newest first */
-	struct hd_machine *taken;	/* of those, by the template's thread */
-	struct hd_machine *serving;	/* it is about to make this one's thread */
-	struct hd_machine *ending;	/* pthreads to be joined */
-	struct hd_note note;
-	bool stop;
-	_Atomic bool lost;		/* its thread has been ended in the midst of that; lock */
-	bool drain;			/* somebody sleeps on drained */
-	struct hd_note drained;
-	pthread_t thread, kthread;
-	bool have_thread, have_kthread;
-	struct hd_note started;
-	struct hd_exec_hold *hold;	/* its thread's: of the exec lock */
-	_Atomic bool parked;		/* the kernel's template serves */
+	struct hd_machine *ending;	/* pthreads to be joined, of all classes */
+	pthread_attr_t attr;
+	/* the one in the module */
+	pthread_t kthread;
+	bool have_kthread;
+	_Atomic bool parked;		/* it serves */
 	bool missed;			/* it did not, for once: see whether it lives; lock */
 	_Atomic uint32_t kserved;	/* machines it has cloned since it was made */
 	unsigned int kdeaths;		/* in a row, of those that had not cloned any */
-	pthread_attr_t attr;
-	struct hd_machine *self, *kself; /* for the status segment only */
+	struct hd_machine *kself;	/* for the status segment only */
 } tmpl;
 
 static __thread bool system_thread;
@@ -63,9 +57,9 @@ void hd_set_system_thread(void)
 	system_thread = true;
 }
 
-bool hd_template_lost(void)
+bool hd_template_lost(struct hd_class *c)
 {
-	return atomic_load_explicit(&tmpl.lost, memory_order_relaxed);
+	return atomic_load_explicit(&hd_class_template(c)->lost, memory_order_relaxed);
 }
 
 bool hd_template_in_module(void)
@@ -73,10 +67,24 @@ bool hd_template_in_module(void)
 	return atomic_load_explicit(&tmpl.parked, memory_order_acquire);
 }
 
+/* A class's own thread has come to be, and its setup to its end; or there is none. */
+static void class_started(struct hd_class *c, int err)
+{
+	c->error = err;
+	hd_note_wake(&c->template.started);
+}
+
+static bool is_class(const struct hd_machine *m)
+{
+	return m->status->role == HD_ROLE_CLASS;
+}
+
 /* No thread for m. */
 static void refuse(struct hd_machine *m)
 {
-	if (m->quit)
+	if (is_class(m))
+		class_started(m->home, -EAGAIN);
+	else if (m->quit)
 		m->detached = true;	/* its pthread is left behind */
 	else
 		hd_machine_start_failed(m);
@@ -86,27 +94,38 @@ static void refuse(struct hd_machine *m)
  * The list and the wake-up are one step under the lock, and the template takes
  * the whole list before it sleeps: no request is left to a sleeper.
  */
-void hd_template_request(struct hd_machine *m)
+static void request(struct hd_template *t, struct hd_machine *m)
 {
 	bool lost;
 
-	hd_lock(&tmpl.lock);
-	lost = tmpl.lost;
+	hd_lock(&t->lock);
+	lost = t->lost;
 	if (!lost) {
-		m->link = tmpl.requests;
-		tmpl.requests = m;
-		hd_note_wake(&tmpl.note);
+		m->link = t->requests;
+		t->requests = m;
+		hd_note_wake(&t->note);
 	}
-	hd_unlock(&tmpl.lock);
+	hd_unlock(&t->lock);
 	if (lost)
 		refuse(m);
 }
 
-void hd_template_poke(void)
+void hd_template_request(struct hd_machine *m)
 {
-	hd_lock(&tmpl.lock);
-	hd_note_wake(&tmpl.note);
-	hd_unlock(&tmpl.lock);
+	request(hd_class_template(m->home), m);
+}
+
+void hd_template_request_class(struct hd_class *c)
+{
+	c->template.self->home = c;
+	request(&clean, c->template.self);
+}
+
+void hd_template_poke(struct hd_template *t)
+{
+	hd_lock(&t->lock);
+	hd_note_wake(&t->note);
+	hd_unlock(&t->lock);
 }
 
 void hd_template_served(int err)
@@ -119,23 +138,23 @@ void hd_template_served(int err)
 		return;
 	hd_lock(&tmpl.lock);
 	tmpl.missed = true;
-	hd_note_wake(&tmpl.note);
 	hd_unlock(&tmpl.lock);
+	hd_template_poke(&clean);
 }
 
 void hd_template_drain(void)
 {
 	bool lost;
 
-	if (!tmpl.have_thread)
+	if (!clean.have_thread)
 		return;			/* hd_run failed before there was one */
-	hd_lock(&tmpl.lock);
-	lost = tmpl.lost;
-	tmpl.drain = !lost;
-	hd_note_wake(&tmpl.note);
-	hd_unlock(&tmpl.lock);
+	hd_lock(&clean.lock);
+	lost = clean.lost;
+	clean.drain = !lost;
+	hd_note_wake(&clean.note);
+	hd_unlock(&clean.lock);
 	if (!lost)
-		hd_note_sleep(&tmpl.drained);
+		hd_note_sleep(&clean.drained);
 }
 
 void hd_template_reap(struct hd_machine *m)
@@ -144,8 +163,8 @@ void hd_template_reap(struct hd_machine *m)
 	hd_lock(&tmpl.lock);
 	m->link = tmpl.ending;
 	tmpl.ending = m;
-	hd_note_wake(&tmpl.note);
 	hd_unlock(&tmpl.lock);
+	hd_template_poke(&clean);
 }
 
 /*
@@ -187,6 +206,7 @@ void hd_template_join(bool all)
 			continue;
 		}
 		atomic_store_explicit(&m->ending_tid, 0, memory_order_relaxed);
+		hd_class_leave(m);
 		hd_lock(&hd_rt.lock);
 		m->link = hd_rt.unborn;
 		hd_rt.unborn = m;
@@ -238,10 +258,30 @@ void hd_template_make_here(struct hd_machine *m)
 		hd_machine_start_failed(m);
 }
 
+static int start(pthread_t *thread, void *(*fn)(void *), void *arg, struct hd_machine *self);
+static void *template_main(void *template);
+
+static void serve_class(struct hd_class *c)
+{
+	struct hd_template *t = &c->template;
+	int err;
+
+	t->have_thread = true;
+	err = start(&t->thread, template_main, t, t->self);
+	if (err) {
+		t->have_thread = false;
+		class_started(c, err);
+	}
+}
+
 static void serve(struct hd_machine *m)
 {
 	int err;
 
+	if (is_class(m)) {
+		serve_class(m->home);
+		return;
+	}
 	if (m->quit) {
 		/* fails only for want of memory or pids; its pthread is then left behind */
 		m->detached = hd_blank_start(m, true) != 0;
@@ -278,6 +318,11 @@ static void start_in_module(void);
 static bool has_died(const struct hd_machine *m)
 {
 	return m->blank.tid_word && !atomic_load(m->blank.tid_word);
+}
+
+bool hd_template_died(const struct hd_template *t)
+{
+	return atomic_load(&t->self->known) && has_died(t->self);
 }
 
 static void bury(pthread_t thread, struct hd_machine *m)
@@ -321,45 +366,95 @@ static void mend_kernels(void)
 	start_in_module();
 }
 
-static void *template_main(void *unused)
+/* Once more around: true if it is to end. */
+static bool template_round(struct hd_template *t)
 {
-	(void)unused;
-	enter_system("hd-template", tmpl.self);
-	hd_template_look_at_self();
-	tmpl.hold = hd_exec_hold();
-	hd_note_wake(&tmpl.started);
-	for (;;) {
-		struct hd_machine *m;
-		bool stop, drain, missed;
+	bool stop, drain, missed = false;
+	struct hd_machine *m;
 
-		hd_lock(&tmpl.lock);
-		/* one that was here before us may have left some */
-		if (!tmpl.taken) {
-			tmpl.taken = tmpl.requests;
-			tmpl.requests = NULL;
-		}
-		stop = tmpl.stop;
-		drain = tmpl.drain && !tmpl.requests;
-		tmpl.drain &= !drain;
-		missed = tmpl.missed;
-		tmpl.missed = false;
-		hd_unlock(&tmpl.lock);
-		hd_template_look_again();
-		while ((m = tmpl.taken)) {
-			tmpl.taken = m->link;
-			tmpl.serving = m;
-			serve(m);
-			tmpl.serving = NULL;
-		}
-		if (drain)
-			hd_note_wake(&tmpl.drained);
-		hd_template_join(stop);
-		if (stop)
-			return NULL;
-		if (missed)	/* after those who wait have been served */
-			mend_kernels();
-		hd_note_sleep(&tmpl.note);
+	hd_lock(&t->lock);
+	/* one that was here before us may have left some */
+	if (!t->taken) {
+		t->taken = t->requests;
+		t->requests = NULL;
 	}
+	stop = t->stop;
+	drain = t->drain && !t->requests;
+	t->drain &= !drain;
+	hd_unlock(&t->lock);
+	hd_template_look_again(&t->view);
+	while ((m = t->taken)) {
+		t->taken = m->link;
+		t->serving = m;
+		serve(m);
+		t->serving = NULL;
+	}
+	if (drain)
+		hd_note_wake(&t->drained);
+	if (t != &clean)
+		return stop;
+	hd_template_join(stop);
+	if (stop)
+		return true;
+	hd_lock(&tmpl.lock);
+	missed = tmpl.missed;
+	tmpl.missed = false;
+	hd_unlock(&tmpl.lock);
+	if (missed)	/* after those who wait have been served */
+		mend_kernels();
+	return false;
+}
+
+static void be_template(struct hd_template *t)
+{
+	hd_template_look_at_self(&t->view);
+	t->hold = hd_exec_hold();
+	if (t->self->home)
+		class_started(t->self->home, 0);
+	else
+		hd_note_wake(&t->started);
+	while (!template_round(t))
+		hd_note_sleep(&t->note);
+}
+
+/* A blank made in advance: by who is of class c, which is to be able to grow. */
+static int try_clone(struct hd_class *c)
+{
+	struct hd_machine *m = hd_machine_spare();
+	int err;
+
+	if (!m)
+		return -EAGAIN;
+	hd_active_inc();
+	hd_class_join(m, c);
+	if (!m->thread_made) {
+		err = make_pthread(m);
+	} else {
+		err = hd_blank_start(m, true);
+		if (!err)	/* a blank again, at once */
+			hd_count(&hd_rt.count.machines_ended);
+	}
+	if (err)
+		hd_machine_start_failed(m);
+	return err;
+}
+
+static void *template_main(void *template)
+{
+	struct hd_template *t = template;
+	struct hd_class *c = t->self->home;
+	int err;
+
+	enter_system(c ? c->name : "hd-template", t->self);
+	err = c ? c->setup(c->arg) : 0;
+	/* nobody else is there yet, and so that c is not one that cannot grow */
+	if (!err && c)
+		err = try_clone(c);
+	if (err)
+		class_started(c, err > 0 ? -err : err);
+	else
+		be_template(t);
+	return NULL;
 }
 
 static void *ktemplate_main(void *unused)
@@ -373,7 +468,7 @@ static void *ktemplate_main(void *unused)
 		t.flags |= HEDDLE_TEMPLATE_SPAWN;
 	enter_system("hd-ktemplate", tmpl.kself);
 	atomic_store(&tmpl.parked, true);
-	hd_note_wake(&tmpl.started);
+	hd_note_wake(&clean.started);
 	do
 		r = hd_template_park(hd_device_fd(), HEDDLE_IOC_TEMPLATE, &t);
 	while (r == -EINTR || r == -EAGAIN || r == 0);
@@ -382,7 +477,7 @@ static void *ktemplate_main(void *unused)
 }
 
 /* A thread with every signal blocked, which its children unblock for themselves. */
-static int start(pthread_t *thread, void *(*fn)(void *), struct hd_machine *self)
+static int start(pthread_t *thread, void *(*fn)(void *), void *arg, struct hd_machine *self)
 {
 	sigset_t old;
 	int err;
@@ -391,71 +486,111 @@ static int start(pthread_t *thread, void *(*fn)(void *), struct hd_machine *self
 		hd_debug_check_clone();
 	block_signals(&old);
 	hd_exec_read_lock();
-	err = pthread_create(thread, &tmpl.attr, fn, NULL);
-	self->thread_made = !err;
+	/* before: a class's may have been joined when we come back */
+	self->thread_made = true;
 	self->detached = true;		/* joined by hd_template_stop */
+	err = pthread_create(thread, &tmpl.attr, fn, arg);
+	if (err)
+		self->thread_made = false;
 	hd_exec_read_unlock();
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (!err)
-		hd_note_sleep(&tmpl.started);
 	return -err;
+}
+
+static void start_clean(void)
+{
+	clean.have_thread = !start(&clean.thread, template_main, &clean, clean.self);
+	if (clean.have_thread)
+		hd_note_sleep(&clean.started);
 }
 
 static void start_in_module(void)
 {
-	tmpl.have_kthread = !start(&tmpl.kthread, ktemplate_main, tmpl.kself);
-	if (tmpl.have_kthread)
+	tmpl.have_kthread = !start(&tmpl.kthread, ktemplate_main, NULL, tmpl.kself);
+	if (tmpl.have_kthread) {
+		hd_note_sleep(&clean.started);
 		return;
+	}
 	/* for now there was no thread to be had: when hd-template wakes for whatever reason */
 	hd_lock(&tmpl.lock);
 	tmpl.missed = true;
 	hd_unlock(&tmpl.lock);
 }
 
-/* Nobody is left who could: what is to be done for want of a thread is done. */
-static void give_up(void)
+static void refuse_all(struct hd_machine *m)
 {
-	struct hd_machine *m, *next;
-	bool drain;
+	struct hd_machine *next;
 
-	dprintf(2, "heddle: hd-template (tid %d) has been ended while it made a thread, and not by "
-		"heddle (%s): it makes no more\n", hd_template_tid(), prctl(PR_GET_SECCOMP) == 2 ?
-		"see the process's seccomp filter" : "by a debugger?");
-	hd_lock(&tmpl.lock);
-	tmpl.lost = true;
-	m = tmpl.requests;
-	tmpl.requests = NULL;
-	drain = tmpl.drain;
-	hd_unlock(&tmpl.lock);
-	refuse(tmpl.serving);
 	for (; m; m = next) {
 		next = m->link;
 		refuse(m);
 	}
-	for (m = tmpl.taken; m; m = next) {
-		next = m->link;
-		refuse(m);
-	}
-	tmpl.taken = tmpl.serving = NULL;
+}
+
+/* Nobody is left who could: what is to be done for want of a thread is done. */
+static void give_up(struct hd_template *t)
+{
+	struct hd_machine *m;
+	bool drain;
+
+	hd_lock(&t->lock);
+	t->lost = true;
+	m = t->requests;
+	t->requests = NULL;
+	drain = t->drain;
+	hd_unlock(&t->lock);
+	if (t->serving)
+		refuse(t->serving);
+	refuse_all(m);
+	refuse_all(t->taken);
+	t->taken = t->serving = NULL;
 	if (drain)
-		hd_note_wake(&tmpl.drained);
-	hd_template_stand_in();
+		hd_note_wake(&t->drained);
+}
+
+static void say_lost(const struct hd_template *t, const char *name, const char *when)
+{
+	dprintf(2, "heddle: %s (tid %d) has been ended%s, and not by heddle (%s): it makes no "
+		"more\n", name, atomic_load(&t->view.tid), when, prctl(PR_GET_SECCOMP) == 2 ?
+		"see the process's seccomp filter" : "by a debugger?");
+}
+
+/* Its setup was for once; machines of the class that are not locked can clone as before. */
+static void mend_classes(void)
+{
+	struct hd_class *c = NULL;
+
+	while ((c = hd_class_next(c))) {
+		struct hd_template *t = &c->template;
+
+		if (t->lost || !has_died(t->self))
+			continue;
+		hd_exec_release_of(t->hold);
+		say_lost(t, c->name, "");
+		give_up(t);
+	}
 }
 
 void hd_template_mend(void)
 {
-	if (!hd_template_ready() || !has_died(tmpl.self) || tmpl.lost)
+	mend_classes();
+	if (!hd_template_ready() || clean.lost || (clean.have_thread && !has_died(clean.self)))
 		return;
-	/* it may have been killed in the clone itself, and no exec is to wait for it */
-	hd_exec_release_of(tmpl.hold);
-	if (tmpl.serving) {
-		give_up();
-		return;
+	if (clean.have_thread) {
+		/* it may have been killed in the clone itself, and no exec is to wait for it */
+		hd_exec_release_of(clean.hold);
+		if (clean.serving) {
+			say_lost(&clean, "hd-template", " while it made a thread");
+			give_up(&clean);
+			hd_template_stand_in();
+			return;
+		}
+		bury(clean.thread, clean.self);
 	}
-	bury(tmpl.thread, tmpl.self);
-	tmpl.have_thread = !start(&tmpl.thread, template_main, tmpl.self);
+	/* if there is no thread to be had, at the monitor's next look */
+	start_clean();
 	if (hd_rt.status)
-		hd_rt.status->template_tid = tmpl.have_thread ? hd_template_tid() : 0;
+		hd_rt.status->template_tid = clean.have_thread ? hd_template_tid() : 0;
 }
 
 static void make_blanks(void)
@@ -474,14 +609,15 @@ int hd_template_launch(void)
 {
 	int err;
 
-	if (!tmpl.self)
-		tmpl.self = hd_machine_alloc(HD_ROLE_TEMPLATE);
-	if (!tmpl.self)
+	if (!clean.self)
+		clean.self = hd_machine_alloc(HD_ROLE_TEMPLATE);
+	if (!clean.self)
 		return -ENOMEM;
-	err = start(&tmpl.thread, template_main, tmpl.self);
+	err = start(&clean.thread, template_main, &clean, clean.self);
 	if (err)
 		return err;
-	tmpl.have_thread = true;
+	clean.have_thread = true;
+	hd_note_sleep(&clean.started);
 	if (hd_rt.status)
 		__atomic_store_n(&hd_rt.status->template_tid, hd_template_tid(),
 				 __ATOMIC_RELAXED);
@@ -501,8 +637,8 @@ int hd_template_init(bool lazily)
 	int err;
 
 	memset(&tmpl, 0, sizeof(tmpl));
+	memset(&hd_clean, 0, sizeof(hd_clean));
 	hd_template_changed();
-	hd_template_state_init();
 	atomic_store(&hd_template_phase, HD_TEMPLATE_NONE);
 	pthread_attr_init(&tmpl.attr);
 	pthread_attr_setstacksize(&tmpl.attr, MACHINE_STACK + (size_t)PTHREAD_STACK_MIN);
@@ -514,16 +650,32 @@ int hd_template_init(bool lazily)
 	return err;
 }
 
+static void stop(struct hd_template *t)
+{
+	hd_lock(&t->lock);
+	t->stop = true;
+	hd_note_wake(&t->note);
+	hd_unlock(&t->lock);
+}
+
+void hd_template_stop_class(struct hd_class *c)
+{
+	struct hd_template *t = &c->template;
+
+	if (!t->have_thread)
+		return;
+	stop(t);
+	bury(t->thread, t->self);
+	t->have_thread = false;
+}
+
 void hd_template_stop(void)
 {
 	/* first, as it may be about to make the other anew */
-	if (tmpl.have_thread && !tmpl.lost) {
-		hd_lock(&tmpl.lock);
-		tmpl.stop = true;
-		hd_note_wake(&tmpl.note);
-		hd_unlock(&tmpl.lock);
-		pthread_join(tmpl.thread, NULL);
-	} else if (!tmpl.have_thread) {
+	if (clean.have_thread && !clean.lost) {
+		stop(&clean);
+		pthread_join(clean.thread, NULL);
+	} else if (!clean.have_thread) {
 		hd_template_join(true);
 	}
 	if (tmpl.have_kthread) {
@@ -531,5 +683,5 @@ void hd_template_stop(void)
 		pthread_join(tmpl.kthread, NULL);
 	}
 	pthread_attr_destroy(&tmpl.attr);
-	tmpl.have_thread = tmpl.have_kthread = false;
+	clean.have_thread = tmpl.have_kthread = false;
 }

@@ -10,17 +10,52 @@
  *
  * With HD_OPT_LAZY_TEMPLATE both are started before the first lock, or foreign
  * call, is granted, by a thread that has been found to be in that state still.
+ *
+ * Each class of threads (core/class.h) has one of the first kind, which the clean one makes.
  */
 #ifndef HEDDLE_CORE_TEMPLATE_H
 #define HEDDLE_CORE_TEMPLATE_H
 
 #include <linux/heddle.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "ground/futex.h"
+
+struct hd_class;
+struct hd_exec_hold;
 struct hd_machine;
+
+/* What a template says of itself, which its machines are compared with (template_state.c). */
+struct hd_template_view {
+	struct hd_lock lock;
+	struct heddle_state state;	/* as it saw itself; lock */
+	bool renew;			/* it is to look again; lock */
+	_Atomic uint32_t renewed;	/* futex: how often it has looked */
+	_Atomic pid_t tid;		/* whom to compare with */
+};
+
+/* One in user space. */
+struct hd_template {
+	struct hd_lock lock;
+	struct hd_machine *requests;	/* newest first */
+	struct hd_machine *taken;	/* of those, by the template's thread */
+	struct hd_machine *serving;	/* it is about to make this one's thread */
+	struct hd_note note;
+	bool stop;
+	_Atomic bool lost;		/* its thread has been ended in the midst of that; lock */
+	bool drain;			/* somebody sleeps on drained */
+	struct hd_note drained;
+	pthread_t thread;
+	bool have_thread;
+	struct hd_note started;
+	struct hd_exec_hold *hold;	/* its thread's: of the exec lock */
+	struct hd_machine *self;	/* for the status segment, and to be made */
+	struct hd_template_view view;
+};
 
 /*
  * NONE -> STARTING by whoever comes first; STARTING -> ORDERED if the monitor is
@@ -61,8 +96,17 @@ void hd_template_stand_in(void);
 bool hd_template_ordered(void);
 void hd_template_by_monitor(void);
 
-/* Have the template give m a thread.  Never blocks; failure: hd_machine_start_failed. */
+/* Have m's class's template give m a thread.  Never blocks; failure: hd_machine_start_failed. */
 void hd_template_request(struct hd_machine *m);
+
+/*
+ * A thread for c's template, by the clean one: c->setup, then it serves.  started is woken
+ * once that is over, with c->error set.  And its end.
+ */
+void hd_template_request_class(struct hd_class *c);
+void hd_template_stop_class(struct hd_class *c);
+/* Its thread is no more: by who waits for started. */
+bool hd_template_died(const struct hd_template *t);
 
 /* Make a pthread for m on the calling thread, which may clone.  Failure: the same. */
 void hd_template_make_here(struct hd_machine *m);
@@ -72,7 +116,7 @@ void hd_template_drain(void);
 
 /*
  * By the monitor, which is as clean: if the template's thread has been ended by
- * somebody, have another take its place.
+ * somebody, have another take its place.  A class's is not made again: its setup was for once.
  */
 void hd_template_mend(void);
 
@@ -84,17 +128,17 @@ void hd_template_served(int err);
 
 /* Is a template parked in the module? */
 bool hd_template_in_module(void);
-/* The one in user space was ended while it cloned: it will not be another's end, too. */
-bool hd_template_lost(void);
+/* c's in user space was ended while it cloned: it will not be another's end, too. */
+bool hd_template_lost(struct hd_class *c);
 
 /*
- * Attributes of the calling thread that differ from the template's; of signal mask
+ * Attributes of the calling thread that differ from its class's template's; of signal mask
  * and registers, which no thread has from its template, from every machine's.  The
  * second: only of those that a thread made by the caller would have, too.
  */
 int hd_template_differs(uint64_t *attrs);
 int hd_template_inherited(uint64_t *attrs);
-/* It has been changed on purpose (hd_all_threads): have it look at itself again, and wait. */
+/* They have been changed on purpose (hd_all_threads): have each look at itself again, and wait. */
 void hd_template_renew_state(void);
 
 /*

@@ -23,6 +23,7 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "core/class.h"
 #include "core/debug.h"
 #include "core/execlock.h"
 #include "core/monitor.h"
@@ -100,9 +101,9 @@ int hd_template_start(void)
 
 void hd_template_stand_in(void)
 {
-	if (hd_template_ready() && !hd_template_lost())
+	if (hd_template_ready() && !hd_template_lost(NULL))
 		return;
-	hd_template_look_at_self();
+	hd_template_look_at_self(&hd_clean.template.view);
 	if (hd_rt.status)
 		hd_rt.status->template_tid = hd_template_tid();
 }
@@ -111,18 +112,18 @@ bool hd_template_ordered(void)
 {
 	uint32_t phase = atomic_load(&hd_template_phase);
 
-	if (phase == HD_TEMPLATE_UP && !hd_template_lost())
+	if (phase == HD_TEMPLATE_UP && !hd_template_lost(NULL))
 		return false;
-	return hd_template_renew_wanted() || phase == HD_TEMPLATE_ORDERED;
+	return hd_template_renew_wanted(&hd_clean.template.view) || phase == HD_TEMPLATE_ORDERED;
 }
 
 void hd_template_by_monitor(void)
 {
 	uint32_t phase = atomic_load(&hd_template_phase);
 
-	if (phase == HD_TEMPLATE_UP && !hd_template_lost())
+	if (phase == HD_TEMPLATE_UP && !hd_template_lost(NULL))
 		return;
-	hd_template_look_again();
+	hd_template_look_again(&hd_clean.template.view);
 	hd_template_join(false);
 	/* who has ordered counts as active, and waits */
 	if (phase == HD_TEMPLATE_ORDERED)

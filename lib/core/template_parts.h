@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "core/template.h"
+
 /* ---- its threads ---- */
 
 /*
@@ -19,7 +21,7 @@
 int hd_template_launch(void);
 
 /* Have it look around: somebody wants something. */
-void hd_template_poke(void);
+void hd_template_poke(struct hd_template *t);
 
 /*
  * Join pthreads that have ended; a destructor may keep one for as long as it
@@ -29,12 +31,11 @@ void hd_template_join(bool all);
 
 /* ---- its state ---- */
 
-void hd_template_state_init(void);
 /* The caller is from now on the one to compare with. */
-void hd_template_look_at_self(void);
+void hd_template_look_at_self(struct hd_template_view *v);
 /* The same, if that has been asked for (hd_template_renew_state). */
-void hd_template_look_again(void);
-bool hd_template_renew_wanted(void);
+void hd_template_look_again(struct hd_template_view *v);
+bool hd_template_renew_wanted(struct hd_template_view *v);
 pid_t hd_template_tid(void);
 
 /* ---- the start ---- */

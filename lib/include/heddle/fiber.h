@@ -8,6 +8,7 @@
 
 HD_BEGIN_DECLS
 
+struct hd_class;
 struct hd_fiber;
 
 struct hd_fiber_attr {
@@ -16,6 +17,7 @@ struct hd_fiber_attr {
 	unsigned int flags;	/* HD_GO_* */
 	size_t stack_size;	/* usable bytes, at least; 0: hd_options' stack_size.  More than
 				   that is a mapping of the fiber's own, gone with it. */
+	struct hd_class *threads;	/* on whose it runs (heddle/class.h); NULL: the caller's */
 };
 
 #define HD_GO_CLEAN_STACK	(1u << 0)	/* its stack holds nothing of earlier fibers:
@@ -27,7 +29,8 @@ struct hd_fiber_attr {
  * Start a fiber that runs fn(arg).  With f the fiber is joinable and hd_join
  * or hd_detach must follow; with f NULL it is detached.  Never blocks.  Call
  * from a fiber (also one on a foreign thread inside hd_call).  -ENOMEM.  With a
- * name, a stack size or a flag the stack is made at once, not when it first runs.
+ * name, a stack size or a flag, and in a class but the clean one, the stack is made at
+ * once, not when it first runs.
  */
 HD_API int hd_go(struct hd_fiber **f, void *(*fn)(void *arg), void *arg);
 HD_API int hd_go_attr(struct hd_fiber **f, void *(*fn)(void *arg), void *arg,

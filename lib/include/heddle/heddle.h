@@ -16,6 +16,7 @@
 #define HEDDLE_HEDDLE_H
 
 #include <heddle/call.h>
+#include <heddle/class.h>
 #include <heddle/chan.h>
 #include <heddle/exec.h>
 #include <heddle/fiber.h>
