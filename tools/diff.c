@@ -13,19 +13,19 @@
 static const char usage[] =
 	"usage: heddle diff [--json] PID TID [TID2 | template]\n\n"
 	"Compare the kernel attributes of thread TID of process PID with those of TID2,\n"
-	"or of the template of PID's runtime (the default).  With TID2 PID may be any\n"
+	"or of the template of TID's class, or PID's runtime (the default).  With TID2 PID may be any\n"
 	"process.\n\n"
 	"Exit status: 0 nothing differs, 3 something does, 1 cannot read, 2 usage.\n";
 
 /* As ps shows them: thread ids of our own pid namespace. */
-static int template_tid(struct segment *s, pid_t pid, pid_t *tid)
+static int template_tid(struct segment *s, pid_t pid, pid_t tid, pid_t *template)
 {
 	if (segment_read(s, pid, false)) {
 		error("%s", s->why);
 		return EXIT_ERROR;
 	}
-	*tid = segment_tid(s, s->head.template_tid);
-	if (!*tid)
+	*template = segment_template(s, tid);
+	if (!*template)
 		return error("process %d (%s) has no template now; name a second thread", pid,
 			     s->name);
 	return 0;
@@ -159,7 +159,7 @@ int cmd_diff(int argc, char **argv)
 		fputs(usage, stderr);
 		return EXIT_USAGE;
 	}
-	rc = template ? template_tid(&s, pid, &tid2) : 0;
+	rc = template ? template_tid(&s, pid, tid, &tid2) : 0;
 	if (!rc)
 		rc = compare(pid, tid, tid2, json, template ? &s : NULL);
 	segment_free(&s);

@@ -23,7 +23,7 @@ static const char usage[] =
 	"Exit status: 0 done, 1 cannot look at PID, 2 usage.\n";
 
 static const char *const roles[HD_ROLE_MAX] = {
-	"free", "template", "ktemplate", "monitor", "worker", "extra"
+	"free", "template", "ktemplate", "monitor", "worker", "extra", "class"
 };
 static const char *const states[HD_MS_MAX] = {
 	"none", "starting", "running", "spinning", "idle", "polling", "blocked", "locked-wait",
@@ -71,16 +71,52 @@ struct look {
 	uint64_t differs;
 };
 
+/* Of a class of threads: what its machines are compared with. */
+struct class {
+	pid_t tid;
+	struct baseline base;
+	struct class *next;
+};
+
 struct view {
 	struct segment seg;
+	struct class *classes;
 	pid_t template;
 	struct look *look;	/* one per machine */
 	uint64_t compared;	/* attributes that were, of any machine */
 };
 
-static void look_at(struct view *v, struct baseline *b, const struct hd_status_machine *m,
+static struct class *class_of(struct view *v, pid_t tid)
+{
+	struct class *c;
+
+	for (c = v->classes; c; c = c->next)
+		if (c->tid == tid)
+			return c;
+	c = need(calloc(1, sizeof(*c)));
+	c->tid = tid;
+	baseline_open(&c->base, v->seg.pid, tid);
+	c->next = v->classes;
+	v->classes = c;
+	return c;
+}
+
+static void free_classes(struct view *v)
+{
+	struct class *c;
+
+	while ((c = v->classes)) {
+		v->classes = c->next;
+		baseline_close(&c->base);
+		free(c);
+	}
+}
+
+static void look_at(struct view *v, struct baseline *clean, const struct hd_status_machine *m,
 		    struct look *l)
 {
+	struct class *c = m->class_tid > 0 ? class_of(v, segment_tid(&v->seg, m->class_tid)) : NULL;
+	struct baseline *b = c ? &c->base : clean;
 	const struct heddle_state *base;
 	struct heddle_state own, expected;
 	int rc;
@@ -92,7 +128,7 @@ static void look_at(struct view *v, struct baseline *b, const struct hd_status_m
 	rc = baseline_read(b, v->seg.pid, l->tid, &own, &base);
 	if (rc) {
 		l->verdict = rc == -ESRCH ? GONE : UNREADABLE;
-	} else if (l->tid == v->template) {
+	} else if (l->tid == (c ? c->tid : v->template)) {
 		l->verdict = BASELINE;
 	} else if (!base) {
 		l->verdict = NOT_COMPARED;
@@ -116,11 +152,18 @@ static void look_at_all(struct view *v)
 	for (i = 0; i < v->seg.machines; i++)
 		look_at(v, &b, &v->seg.machine[i], &v->look[i]);
 	baseline_close(&b);
+	free_classes(v);
 }
 
 static bool is_free(const struct hd_status_machine *m)
 {
 	return m->role == HD_ROLE_NONE;
+}
+
+static void class_name(const struct hd_status_machine *m, char *buf)
+{
+	memcpy(buf, m->class_name, sizeof(m->class_name));
+	buf[sizeof(m->class_name)] = '\0';
 }
 
 static void fiber_name(const struct hd_status_machine *m, char *buf)
@@ -181,7 +224,7 @@ static void verdict_cell(struct table *t, const struct look *l)
 static void print_machine(struct table *t, uint32_t index, const struct hd_status_machine *m,
 			  const struct look *l)
 {
-	char name[sizeof(m->fiber_name) + 1];
+	char name[sizeof(m->fiber_name) + 1], class[sizeof(m->class_name) + 1];
 
 	table_cell(t, "%u", index);
 	if (l->tid)
@@ -189,6 +232,8 @@ static void print_machine(struct table *t, uint32_t index, const struct hd_statu
 	else
 		table_cell(t, "-");
 	table_cell(t, "%s", NAME(roles, m->role));
+	class_name(m, class);
+	table_cell(t, "%s", *class ? class : "-");
 	table_cell(t, "%s", NAME(states, m->state));
 	if (m->proc)
 		table_cell(t, "%u", m->proc - 1);
@@ -209,7 +254,7 @@ static void print_machine(struct table *t, uint32_t index, const struct hd_statu
 static void print_machines(const struct view *v)
 {
 	static const char *const heads[] = {
-		"M", "TID", "ROLE", "STATE", "P", "FIBER", "LOCKED", "BIRTH", "STARTS", "SWITCHES",
+		"M", "TID", "ROLE", "CLASS", "STATE", "P", "FIBER", "LOCKED", "BIRTH", "STARTS", "SWITCHES",
 		"THREAD STATE"
 	};
 	struct table t;
@@ -325,6 +370,11 @@ static void json_machine(struct json *j, uint32_t index, const struct hd_status_
 	json_unsigned(j, "machine", index);
 	json_pid(j, "tid", l->tid);
 	json_string(j, "role", NAME(roles, m->role));
+	class_name(m, name);
+	if (*name)
+		json_string(j, "class", name);
+	else
+		json_null(j, "class");
 	json_string(j, "state", NAME(states, m->state));
 	json_index(j, "processor", m->proc);
 	if (m->fiber)

@@ -383,13 +383,27 @@ void segment_expect(const struct segment *s, uint32_t role, struct heddle_state 
 	base->sigmask = s->head.sigmask;
 }
 
-uint32_t segment_role(const struct segment *s, pid_t tid)
+static const struct hd_status_machine *machine_of(const struct segment *s, pid_t tid)
 {
 	uint32_t i;
 
 	for (i = 0; i < s->machines; i++) {
 		if (s->machine[i].tid > 0 && segment_tid(s, s->machine[i].tid) == tid)
-			return s->machine[i].role;
+			return &s->machine[i];
 	}
-	return HD_ROLE_NONE;
+	return NULL;
+}
+
+uint32_t segment_role(const struct segment *s, pid_t tid)
+{
+	const struct hd_status_machine *m = machine_of(s, tid);
+
+	return m ? m->role : HD_ROLE_NONE;
+}
+
+pid_t segment_template(const struct segment *s, pid_t tid)
+{
+	const struct hd_status_machine *m = machine_of(s, tid);
+
+	return segment_tid(s, m && m->class_tid > 0 ? m->class_tid : s->head.template_tid);
 }

@@ -50,6 +50,8 @@ pid_t segment_tid(const struct segment *s, int32_t tid);
 void segment_expect(const struct segment *s, uint32_t role, struct heddle_state *base);
 /* enum hd_role of the thread we know by tid; HD_ROLE_NONE: none of the runtime's. */
 uint32_t segment_role(const struct segment *s, pid_t tid);
+/* The template of the class that this thread is of; 0: there is none now. */
+pid_t segment_template(const struct segment *s, pid_t tid);
 
 /* ---- thread.c ---- */
 

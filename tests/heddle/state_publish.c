@@ -271,6 +271,25 @@ static void lazily(struct hd_status *h)
 	machine(h, 0)->role = HD_ROLE_MONITOR;
 }
 
+/* One is the template of a class, another a worker of that, and as it is but for one thing. */
+static void classes(struct hd_status *h)
+{
+	struct hd_status_machine *m;
+	size_t i;
+
+	for (i = 0; i < SUBJECTS; i++) {
+		m = machine(h, i);
+		if (strcmp(subjects[i].differs, "nice") && strcmp(subjects[i].differs, "policy"))
+			continue;
+		if (!strcmp(subjects[i].differs, "nice"))
+			m->role = HD_ROLE_CLASS;
+		for (size_t k = 0; k < SUBJECTS; k++)
+			if (!strcmp(subjects[k].differs, "nice"))
+				m->class_tid = subjects[k].tid;
+		strcpy(m->class_name, "hd-tenant");
+	}
+}
+
 static void no_magic(struct hd_status *h)
 {
 	h->magic = 0;
@@ -474,10 +493,11 @@ static const struct {
 	const char *name;
 	void (*corrupt)(struct hd_status *h);
 } variants[] = {
-	V(good), V(masked), V(lazily), V(no_magic), V(bad_magic), V(version), V(small_entries), V(no_size),
-	V(huge_entries), V(many_machines), V(more_machines), V(many_procs), V(offset),
-	V(low_offset), V(overflow), V(truncated), V(half), V(numbers), V(names), V(other_tids),
-	V(no_template), V(longer_entries), V(two), V(no_mem), V(child), V(changing),
+	V(good), V(masked), V(lazily), V(classes), V(no_magic), V(bad_magic), V(version),
+	V(small_entries), V(no_size), V(huge_entries), V(many_machines), V(more_machines),
+	V(many_procs), V(offset), V(low_offset), V(overflow), V(truncated), V(half), V(numbers),
+	V(names), V(other_tids), V(no_template), V(longer_entries), V(two), V(no_mem), V(child),
+	V(changing),
 	{ "random", random_words },
 };
 

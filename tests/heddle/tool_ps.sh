@@ -128,6 +128,22 @@ is_json && json 'd["template_tid"] is None and d["baseline_tid"] == template and
 result $? "ps --json: no template yet, compared all the same"
 unpublish
 
+publish classes
+class=$(sed -n 's/^thread \([0-9]*\) nice$/\1/p' "$tmp/threads")
+other=$(sed -n 's/^thread \([0-9]*\) policy$/\1/p' "$tmp/threads")
+clean=$(sed -n 's/^thread \([0-9]*\) $/\1/p' "$tmp/threads")
+run ps "$pid"
+grep -q "^ *[0-9]* *$class *class *hd-tenant .*baseline\$" "$tmp/out" &&
+	grep -q "^ *[0-9]* *$other *worker *hd-tenant .*policy,nice\$" "$tmp/out" &&
+	grep -q "^ *[0-9]* *$clean *worker *- .*clean\$" "$tmp/out"
+result $? "ps: a thread is compared with its class's template"
+run ps --json "$pid"
+is_json && json 'sorted(m["class"] or "" for m in d["machines"])[-2:] == ["hd-tenant"] * 2 and sum(m["class"] is None for m in d["machines"]) == len(d["machines"]) - 2'
+result $? "ps --json: classes"
+run diff "$pid" "$other"; expect 3 ", 2 differ"; result $? "diff: with its class's template"
+run diff "$pid" "$other" "$class"; expect 3 ", 2 differ"; result $? "diff: the same by number"
+unpublish
+
 # A real one, whose templates and monitor block every signal; and its other threads
 # for a moment, when they begin or start a process.
 echo 1000 | "$heddle" run sleep >/dev/null 2>&1 &
