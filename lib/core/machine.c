@@ -368,9 +368,10 @@ void hd_machine_start_failed(struct hd_machine *m)
 		hd_rt.unborn = m;
 	}
 	hd_unlock(&hd_rt.lock);
-	atomic_store(&hd_rt.starved, true);
 	if (p && !serve_locked(p))
 		hd_idle_put(p);
+	/* last: the monitor, which takes it back, is to find p idle (look_at_all) */
+	atomic_store(&hd_rt.starved, true);
 	hd_monitor_wake();
 	hd_active_dec();
 }
@@ -453,9 +454,10 @@ void hd_machine_start(struct hd_proc *p, bool spinning, struct hd_class *c)
 			atomic_fetch_sub(&hd_rt.nspinning, 1);
 		if (c)
 			atomic_store_explicit(&c->starved, true, relaxed);
-		atomic_store(&hd_rt.starved, true);
 		if (!serve_locked(p))
 			hd_idle_put(p);
+		atomic_store(&hd_rt.starved, true);	/* last, as above */
+		hd_monitor_wake();
 		hd_active_dec();
 		return;
 	}
