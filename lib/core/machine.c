@@ -251,11 +251,10 @@ static bool may_clone(struct hd_class *c)
 
 	if (__builtin_expect(hd_debug_plant_clone, 0))
 		return true;
-	if (!self)
-		return !c && hd_is_system_thread() && !hd_template_lost(NULL);
-	/* a clean one's own end would be for the same reason; a class has but these then */
-	if (!c && hd_template_lost(NULL))
+	if (hd_template_deadly(c))
 		return false;
+	if (!self)
+		return !c && hd_is_system_thread();
 	return self->home == c && !self->is_extra && !self->locked && !self->dirty;
 }
 

@@ -331,6 +331,7 @@ int hd_run(int (*fn)(void *arg), void *arg, const struct hd_options *opt)
 	if (!hd_trylock(&starting))
 		return -EBUSY;
 	memset(&hd_rt, 0, sizeof(hd_rt));
+	hd_template_reset();
 	hd_rt.generation = generation + 1;
 	atomic_store(&hd_rt.fiber_ids, 1);
 	hd_debug_init();

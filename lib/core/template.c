@@ -62,6 +62,11 @@ bool hd_template_lost(struct hd_class *c)
 	return atomic_load_explicit(&hd_class_template(c)->lost, memory_order_relaxed);
 }
 
+bool hd_template_deadly(struct hd_class *c)
+{
+	return atomic_load_explicit(&hd_class_template(c)->deadly, memory_order_relaxed);
+}
+
 bool hd_template_in_module(void)
 {
 	return atomic_load_explicit(&tmpl.parked, memory_order_acquire);
@@ -535,6 +540,7 @@ static void give_up(struct hd_template *t)
 
 	hd_lock(&t->lock);
 	t->lost = true;
+	t->deadly = t->serving != NULL;
 	m = t->requests;
 	t->requests = NULL;
 	drain = t->drain;
@@ -632,12 +638,16 @@ int hd_template_launch(void)
 
 /* ---- start and end ------------------------------------------------------ */
 
+void hd_template_reset(void)
+{
+	memset(&tmpl, 0, sizeof(tmpl));
+	memset(&hd_clean, 0, sizeof(hd_clean));
+}
+
 int hd_template_init(bool lazily)
 {
 	int err;
 
-	memset(&tmpl, 0, sizeof(tmpl));
-	memset(&hd_clean, 0, sizeof(hd_clean));
 	hd_template_changed();
 	atomic_store(&hd_template_phase, HD_TEMPLATE_NONE);
 	pthread_attr_init(&tmpl.attr);

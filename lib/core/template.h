@@ -46,7 +46,8 @@ struct hd_template {
 	struct hd_machine *serving;	/* it is about to make this one's thread */
 	struct hd_note note;
 	bool stop;
-	_Atomic bool lost;		/* its thread has been ended in the midst of that; lock */
+	_Atomic bool lost;		/* its thread has been ended; lock.  The clean one's only if */
+	_Atomic bool deadly;		/* that was in a clone: it would be another's end, too */
 	bool drain;			/* somebody sleeps on drained */
 	struct hd_note drained;
 	pthread_t thread;
@@ -72,6 +73,8 @@ static inline bool hd_template_ready(void)
 				HD_TEMPLATE_UP, 1);
 }
 
+/* By hd_run, first: nothing is left of another one, perhaps a forked process's parent's. */
+void hd_template_reset(void);
 /* By hd_run: start it, or with lazily only prepare to. */
 int hd_template_init(bool lazily);
 void hd_template_stop(void);
@@ -128,8 +131,9 @@ void hd_template_served(int err);
 
 /* Is a template parked in the module? */
 bool hd_template_in_module(void);
-/* c's in user space was ended while it cloned: it will not be another's end, too. */
+/* c's in user space is there no more, nor will be; it was its end to clone. */
 bool hd_template_lost(struct hd_class *c);
+bool hd_template_deadly(struct hd_class *c);
 
 /*
  * Attributes of the calling thread that differ from its class's template's; of signal mask

@@ -652,6 +652,83 @@ TEST_F_TIMEOUT(survive, another_template_in_user_space, 120)
 
 #endif
 
+/*
+ * A class's template is not made again, as its setup was for once: that is said, and its
+ * machines clone each other.
+ */
+static int mark(void *arg)
+{
+	(void)arg;
+	return prctl(PR_SET_TIMERSLACK, 123456);
+}
+
+static void *block_in_class(void *arg)
+{
+	hd_block_begin();
+	usleep(200);
+	hd_block_end();
+	if (prctl(PR_GET_TIMERSLACK) != 123456)
+		ADD(bad);
+	ADD(served);
+	return arg;
+}
+
+static void *work_in_class(void *arg)
+{
+	struct hd_fiber *f[4];
+	int err = 0;
+
+	while (!s->stop && !err) {
+		for (int i = 0; i < 4; i++) {
+			ADD(asked);
+			err |= hd_go(&f[i], block_in_class, NULL);
+		}
+		for (int i = 0; i < 4 && !err; i++)
+			err |= hd_join(f[i], NULL);
+		s->ready = true;
+	}
+	if (err)
+		ADD(bad);
+	return arg;
+}
+
+static int class_main(void *arg)
+{
+	struct hd_fiber_attr a = { .size = sizeof(a) };
+	struct hd_fiber *f;
+	int err;
+
+	(void)arg;
+	err = hd_class_create(&a.threads, "tenant", mark, NULL);
+	err = err ?: hd_go_attr(&f, work_in_class, NULL, &a);
+	err = err ?: hd_join(f, NULL);
+	return err ?: hd_class_destroy(a.threads);
+}
+
+#ifdef __x86_64__
+TEST_F_TIMEOUT(survive, a_class_without_its_template, 120)
+{
+	pid_t who;
+
+	NO_PTRACE();
+	if (SANITIZED)
+		SKIP(return, "under sanitizers machines have no tid word to see it by");
+	ASSERT_TRUE(start(self, class_main));
+	who = thread_named(self->pid, "hd-tenant");
+	ASSERT_LT(0, who);
+	ASSERT_EQ(0, ptrace(PTRACE_SEIZE, who, 0, 0));
+	ASSERT_TRUE(inject_exit(who, SYS_futex));
+	ASSERT_TRUE(served(10));
+	for (int i = 0; i < PATIENCE_MS && pread(self->err, s->err, 10, 0) <= 0; i++)
+		rest_ms(1);
+	ASSERT_TRUE(served(2000));
+	finish(self);
+	EXPECT_EQ(0, s->bad);
+	EXPECT_NE(NULL, strstr(s->err, "hd-tenant"));
+	EXPECT_NE(NULL, strstr(s->err, "by a debugger?"));
+}
+#endif
+
 /* In the midst of its work, by what would kill any other, too: it is said. */
 TEST_F_TIMEOUT(survive, a_filter_kills_who_clones, 120)
 {
