@@ -408,6 +408,71 @@ TEST_F(class, grows_by_threads_of_its_own)
 	EXPECT_EQ(0, run_opt(grow_main, NULL, variant->procs, 0));
 }
 
+/*
+ * A tenant's own user has as many threads as it may have: its fibers wait for more, nobody
+ * else does, and they go on once there may be more.
+ */
+static int own_user_id(void *id)
+{
+	return syscall(SYS_setresuid, (long)id, (long)id, (long)id) ? -errno : 0;
+}
+
+static void *block_as_user(void *arg)
+{
+	hd_block_begin();
+	blocked++;
+	while (!release_all)
+		usleep(1000);
+	hd_block_end();
+	EXPECT_EQ((long)(intptr_t)arg, syscall(SYS_getuid));
+	return NULL;
+}
+
+static int limit_main(void *arg)
+{
+	struct rlimit old, r;
+	struct hd_fiber *f[8];
+	struct hd_class *c;
+	struct hd_fiber_attr a = { .size = sizeof(a) };
+	long id = own_user();
+
+	(void)arg;
+	blocked = 0;
+	release_all = false;
+	EXPECT_EQ(0, getrlimit(RLIMIT_NPROC, &old));
+	r = old;
+	r.rlim_cur = 3;		/* the template and two more */
+	EXPECT_EQ(0, setrlimit(RLIMIT_NPROC, &r));
+	EXPECT_EQ(0, hd_class_create(&c, "user", own_user_id, (void *)id));
+	a.threads = c;
+	for (int i = 0; i < 8; i++)
+		EXPECT_EQ(0, hd_go_attr(&f[i], block_as_user, (void *)id, &a));
+	for (int i = 0; i < 100; i++) {
+		hd_sleep(MS / 2);
+		hd_yield();
+		EXPECT_EQ(0, syscall(SYS_getuid));
+		EXPECT_GE(2, blocked);
+	}
+	EXPECT_EQ(0, setrlimit(RLIMIT_NPROC, &old));
+	while (blocked < 8)
+		hd_sleep(MS);
+	release_all = true;
+	for (int i = 0; i < 8; i++)
+		EXPECT_EQ(0, hd_join(f[i], NULL));
+	EXPECT_EQ(0, hd_class_destroy(c));
+	return 0;
+}
+
+TEST_F(class, a_users_limit_is_its_own)
+{
+	if (geteuid())
+		SKIP(return, "needs root, to become another user");
+	if (emulated())
+		SKIP(return, "the emulator changes the user of all threads; needs a kernel of "
+		     "its own");
+	EXPECT_EQ(0, run_opt(limit_main, NULL, variant->procs, 0));
+}
+
 /* One's locked thread is as dirty as can be; those that come later are of the class. */
 static void *dirty_then_grow(void *arg)
 {
