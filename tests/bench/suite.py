@@ -162,6 +162,9 @@ def host():
                   f"chan_pingpong_heddle ends={ends}",
                   {GO: f"chan_pingpong_go ends={ends}", **(others if ends == 2 else {})},
                   units={"locked_pingpong_switches": "switches"})
+    yield Row(["tenants", "tenants_switches"], {"tenants": 8, "fibers": 16}, "tenants_heddle",
+              {GO: "tenants_go", "locked": "tenants_heddle locked=1"},
+              units={"tenants_switches": "switches"})
     yield Row("io_read", {}, "io_read_heddle", {
         "floor": "io_read_floor", GO: "io_read_go", "liburing": "io_read_liburing"})
     yield threads("pipe_pingpong", 1, go=1, pthread="pipe_pingpong_pthread")
