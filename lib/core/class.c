@@ -96,24 +96,43 @@ static void begin_turn(struct hd_proc *p, struct hd_class *c)
 	p->turn_oldest = UINT64_MAX;
 }
 
-bool hd_class_turn(struct hd_proc *p, const struct hd_fiber *f)
+/*
+ * c has no thread to be had for now.  To try again and again would cost p's other fibers
+ * their processor; so p rests only if all that was taken lately, one after the other, was
+ * like this.
+ */
+static enum hd_turn starved_turn(const struct hd_machine *m)
 {
+	struct hd_proc *p = m->p;
+
+	/* m has run nobody since */
+	p->passed_over = m->switches == p->passed_switches ? p->passed_over + 1 : 1;
+	p->passed_switches = m->switches;
+	if (p->passed_over <= queue_length(p) + 1 && hd_proc_has_work(p))
+		return HD_TURN_LATER;
+	p->passed_over = 0;
+	return HD_TURN_REST;
+}
+
+enum hd_turn hd_class_turn(const struct hd_machine *m, const struct hd_fiber *f)
+{
+	struct hd_proc *p = m->p;
 	uint32_t seen = atomic_load_explicit(&p->tick, relaxed) - p->turn_tick;
 	struct hd_class *c = hd_fiber_home(f);
 	bool due = p->took_due;
 
 	p->took_due = false;
-	if (c && atomic_load_explicit(&c->starved, relaxed) && hd_proc_has_work(p))
-		return false;		/* it would but give p up */
+	if (c && atomic_load_explicit(&c->starved, relaxed))
+		return starved_turn(m);
 	/* after a look at all, whose turn was found; after a second one, whoever comes */
 	if (!hd_proc_has_work(p) || due || seen > 2 * p->turn_length + 1 ||
 	    (seen > p->turn_length && last_turn(c) <= p->turn_oldest)) {
 		begin_turn(p, c);
-		return true;
+		return HD_TURN_NOW;
 	}
 	if (last_turn(c) < p->turn_oldest)
 		p->turn_oldest = last_turn(c);
-	return false;
+	return HD_TURN_LATER;
 }
 
 void hd_class_starve_no_more(void)

@@ -104,10 +104,12 @@ static inline void hd_class_drop(struct hd_class *c)
 }
 
 /*
- * By p's holder, who cannot run f, which it has taken from p's queue, as it is of another
- * class: is p to go to that one now, with f first?  Else f goes to the end of the queue.
+ * By m, which cannot run f, taken from its processor's queue, as it is of another class: the
+ * processor goes to that one now, with f first; f goes to the end of the queue; or the same,
+ * and it rests, as nothing is there but what lacks a thread, until the monitor tries again.
  */
-bool hd_class_turn(struct hd_proc *p, const struct hd_fiber *f);
+enum hd_turn { HD_TURN_NOW, HD_TURN_LATER, HD_TURN_REST };
+enum hd_turn hd_class_turn(const struct hd_machine *m, const struct hd_fiber *f);
 
 /* By the monitor: what was lacking may be there. */
 void hd_class_starve_no_more(void);

@@ -301,80 +301,6 @@ static void wait_for_end(struct hd_machine *blank)
 		hd_futex_wait_shared(blank->blank.tid_word, tid);
 }
 
-int hd_blank_start(struct hd_machine *m, bool in_place)
-{
-	int err;
-
-	wait_for_end(m);
-	atomic_store_explicit(&m->leaving, false, memory_order_release);
-	m->status->birth = in_place ? HD_BIRTH_BLANK : HD_BIRTH_MODULE;
-	err = in_place ? clone_here(m) : clone_by_module(m);
-	if (!err) {
-		hd_count(&hd_rt.count.blanks_used);
-		hd_count(in_place ? &hd_rt.count.machines_started : &hd_rt.count.module_clones);
-		if (!in_place)
-			hd_count(&hd_rt.count.machines_started);
-	}
-	return err;
-}
-
-/*
- * No thread is to be had for p, but a locked fiber in a queue has its own: give
- * it p.  Without this a program whose threads are all locked could wait for ever
- * for one more, to hand them their processors.
- */
-static bool serve_locked(struct hd_proc *p)
-{
-	uint32_t n = hd_global_len() + HD_RING + 1 +
-		     hd_fresh_count(&p->fresh);
-
-	while (n--) {
-		struct hd_fiber *f = hd_proc_pop(p);
-
-		if (!f)
-			f = hd_global_pop(p);
-		if (!f)
-			return false;
-		if (hd_fiber_locked(f)) {
-			hd_machine_give(hd_fiber_locked(f), p);
-			return true;
-		}
-		hd_global_push(f);
-	}
-	return false;
-}
-
-/* No thread was to be had for m: its processor rests, and the monitor tries again. */
-void hd_machine_start_failed(struct hd_machine *m)
-{
-	struct hd_proc *p = m->next_p;
-
-	m->next_p = NULL;
-	if (m->spinning) {
-		m->spinning = false;
-		atomic_fetch_sub(&hd_rt.nspinning, 1);
-	}
-	hd_machine_set_state(m, HD_MS_BLANK);
-	if (m->home)
-		atomic_store_explicit(&m->home->starved, true, relaxed);
-	hd_class_leave(m);
-	hd_lock(&hd_rt.lock);
-	if (m->thread_made) {
-		m->link = hd_rt.blanks;
-		hd_rt.blanks = m;
-	} else {
-		m->link = hd_rt.unborn;
-		hd_rt.unborn = m;
-	}
-	hd_unlock(&hd_rt.lock);
-	if (p && !serve_locked(p))
-		hd_idle_put(p);
-	/* last: the monitor, which takes it back, is to find p idle (look_at_all) */
-	atomic_store(&hd_rt.starved, true);
-	hd_monitor_wake();
-	hd_active_dec();
-}
-
 static struct hd_machine *take(struct hd_machine **list)
 {
 	struct hd_machine *m;
@@ -430,6 +356,103 @@ void hd_machines_leave(struct hd_class *c)
 	hd_unlock(&hd_rt.lock);
 }
 
+int hd_blank_start(struct hd_machine *m, bool in_place)
+{
+	int err;
+
+	wait_for_end(m);
+	atomic_store_explicit(&m->leaving, false, memory_order_release);
+	m->status->birth = in_place ? HD_BIRTH_BLANK : HD_BIRTH_MODULE;
+	err = in_place ? clone_here(m) : clone_by_module(m);
+	if (!err) {
+		hd_count(&hd_rt.count.blanks_used);
+		hd_count(in_place ? &hd_rt.count.machines_started : &hd_rt.count.module_clones);
+		if (!in_place)
+			hd_count(&hd_rt.count.machines_started);
+	}
+	return err;
+}
+
+/*
+ * No thread is to be had for p, but a locked fiber in a queue has its own: give
+ * it p.  Without this a program whose threads are all locked could wait for ever
+ * for one more, to hand them their processors.
+ */
+static bool serve_locked(struct hd_proc *p)
+{
+	uint32_t n = hd_global_len() + HD_RING + 1 +
+		     hd_fresh_count(&p->fresh);
+
+	while (n--) {
+		struct hd_fiber *f = hd_proc_pop(p);
+
+		if (!f)
+			f = hd_global_pop(p);
+		if (!f)
+			return false;
+		if (hd_fiber_locked(f)) {
+			hd_machine_give(hd_fiber_locked(f), p);
+			return true;
+		}
+		hd_global_push(f);
+	}
+	return false;
+}
+
+void hd_machine_starve(struct hd_proc *p)
+{
+	hd_idle_put(p);
+	/* last: the monitor, which takes it back, is to find p idle (look_at_all) */
+	atomic_store(&hd_rt.starved, true);
+	hd_monitor_wake();
+}
+
+/*
+ * No thread for class c, the clean one if NULL, to have p: it goes to a locked fiber of its
+ * queue, if there is one.  Fibers of other classes than a c without threads have theirs: a
+ * clean machine sees to them, and passes c's over.
+ */
+static void no_thread(struct hd_proc *p, struct hd_class *c)
+{
+	struct hd_machine *m = c ? take_idle(NULL) : NULL;
+
+	if (m)
+		hd_machine_give(m, p);
+	if (m || serve_locked(p))
+		atomic_store(&hd_rt.starved, true);
+	else
+		hd_machine_starve(p);
+}
+
+/* No thread was to be had for m: its processor rests, and the monitor tries again. */
+void hd_machine_start_failed(struct hd_machine *m)
+{
+	struct hd_proc *p = m->next_p;
+	struct hd_class *c = m->home;
+
+	m->next_p = NULL;
+	if (m->spinning) {
+		m->spinning = false;
+		atomic_fetch_sub(&hd_rt.nspinning, 1);
+	}
+	hd_machine_set_state(m, HD_MS_BLANK);
+	if (c)
+		atomic_store_explicit(&c->starved, true, relaxed);
+	hd_class_leave(m);	/* c may be no more: only its name, from here on */
+	hd_lock(&hd_rt.lock);
+	if (m->thread_made) {
+		m->link = hd_rt.blanks;
+		hd_rt.blanks = m;
+	} else {
+		m->link = hd_rt.unborn;
+		hd_rt.unborn = m;
+	}
+	hd_unlock(&hd_rt.lock);
+	if (p)
+		no_thread(p, c);
+	hd_active_dec();
+}
+
 void hd_machine_give(struct hd_machine *m, struct hd_proc *p)
 {
 	hd_active_inc();
@@ -453,10 +476,7 @@ void hd_machine_start(struct hd_proc *p, bool spinning, struct hd_class *c)
 			atomic_fetch_sub(&hd_rt.nspinning, 1);
 		if (c)
 			atomic_store_explicit(&c->starved, true, relaxed);
-		if (!serve_locked(p))
-			hd_idle_put(p);
-		atomic_store(&hd_rt.starved, true);	/* last, as above */
-		hd_monitor_wake();
+		no_thread(p, c);
 		hd_active_dec();
 		return;
 	}

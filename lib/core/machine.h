@@ -167,6 +167,8 @@ void hd_machine_free(struct hd_machine *m);
 /* Body of a machine's pthread. */
 void *hd_machine_thread(void *machine);
 
+/* p has work, for which there is no thread: it rests, and the monitor tries again. */
+void hd_machine_starve(struct hd_proc *p);
 /* m could not be given a thread: undo what hd_machine_start did. */
 void hd_machine_start_failed(struct hd_machine *m);
 /* Clone a task into a blank from the calling thread, or by the module. */

@@ -30,9 +30,6 @@ struct hd_proc {
 	struct hd_machine *m;		/* its holder; NULL: idle */
 	uint32_t next_streak;
 	bool ring_turn, late_turn;
-	bool took_due;			/* the last from the global queue while some were due */
-	uint32_t turn_tick, turn_length;	/* when its class's turn began, and the queue then */
-	uint64_t turn_oldest;		/* of classes met since, the last turn longest ago */
 	uint32_t rng;
 	struct hd_fiber *free_fibers;
 	uint32_t nfree_fibers;
@@ -42,6 +39,13 @@ struct hd_proc {
 
 	/* counters: written by the holder, summed by readers */
 	_Atomic uint64_t started, ended, steals;
+
+	/* of interest only where there are classes of threads (hd_class_turn) */
+	bool took_due;			/* the last from the global queue while some were due */
+	uint32_t turn_tick, turn_length;	/* when its class's turn began, and the queue then */
+	uint64_t turn_oldest;		/* of classes met since, the last turn longest ago */
+	uint32_t passed_over;		/* in a row, of classes without threads, by one machine */
+	uint64_t passed_switches;	/* which has run so many by then */
 
 	/* the ring: holder pushes at tail, all take at head */
 	_Atomic uint32_t head __attribute__((aligned(64)));

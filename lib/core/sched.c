@@ -912,9 +912,12 @@ static struct hd_fiber *find_work(struct hd_machine *m)
 static void pass_on(struct hd_machine *m, struct hd_fiber *f)
 {
 	struct hd_machine *locked = hd_fiber_locked(f);
+	enum hd_turn turn = locked || hd_replay ? HD_TURN_NOW : hd_class_turn(m, f);
 
-	if (!locked && !hd_replay && !hd_class_turn(m->p, f)) {
+	if (turn != HD_TURN_NOW) {
 		hd_proc_push(m->p, f);
+		if (turn == HD_TURN_REST)
+			hd_machine_starve(hd_machine_release(m));
 		return;
 	}
 	if (locked)

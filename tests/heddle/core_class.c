@@ -428,10 +428,17 @@ static void *block_as_user(void *arg)
 	return NULL;
 }
 
+static void *yield_many(void *arg)
+{
+	for (int i = 0; i < scaled(100000); i++)
+		hd_yield();
+	return arg;
+}
+
 static int limit_main(void *arg)
 {
 	struct rlimit old, r;
-	struct hd_fiber *f[8];
+	struct hd_fiber *f[8], *others[2];
 	struct hd_class *c;
 	struct hd_fiber_attr a = { .size = sizeof(a) };
 	long id = own_user();
@@ -453,6 +460,12 @@ static int limit_main(void *arg)
 		EXPECT_EQ(0, syscall(SYS_getuid));
 		EXPECT_GE(2, blocked);
 	}
+	/* what is tried in vain costs them little: else this takes minutes */
+	for (int i = 0; i < 2; i++)
+		EXPECT_EQ(0, hd_go(&others[i], yield_many, NULL));
+	for (int i = 0; i < 2; i++)
+		EXPECT_EQ(0, hd_join(others[i], NULL));
+	EXPECT_GE(2, blocked);
 	EXPECT_EQ(0, setrlimit(RLIMIT_NPROC, &old));
 	while (blocked < 8)
 		hd_sleep(MS);
