@@ -10,7 +10,8 @@
  * nothing from anybody.
  *
  *   ring     a poll request for each.  Those that lose are cancelled, and gone from the
- *            ring before the call returns: so is their hold on the files.
+ *            ring before the call returns; the kernel lets go of the files right after
+ *            it has said so.
  *   replay   the scheduler's own list.
  *   thread   where there is no ring, and for threads outside: the thread sleeps in
  *            poll(2), a fiber's with its processor handed on, and an eventfd among the
