@@ -284,6 +284,8 @@ static struct hd_template *hd_template_enter(struct hd_ctx *ctx, u64 flags)
 	init_waitqueue_head(&new->wait);
 	hd_bounds_get(&new->bounds);
 
+	/* Before fdinfo, or a request that is served, says that it is there. */
+	hd_page_add(ctx, templates_parked, 1);
 	spin_lock(&ctx->lock);
 	list_for_each_entry(t, &ctx->templates, node) {
 		if (t->task != current)
@@ -304,7 +306,6 @@ out:
 	spin_unlock(&ctx->lock);
 	if (t)
 		hd_template_free(t);
-	hd_page_add(ctx, templates_parked, 1);
 	return new;
 }
 
