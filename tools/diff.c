@@ -13,8 +13,8 @@
 static const char usage[] =
 	"usage: heddle diff [--json] PID TID [TID2 | template]\n\n"
 	"Compare the kernel attributes of thread TID of process PID with those of TID2,\n"
-	"or of the template of TID's class, or PID's runtime (the default).  With TID2 PID may be any\n"
-	"process.\n\n"
+	"or of the template of TID's class, or PID's runtime (the default).  With TID2\n"
+	"PID may be any process.\n\n"
 	"Exit status: 0 nothing differs, 3 something does, 1 cannot read, 2 usage.\n";
 
 /* As ps shows them: thread ids of our own pid namespace. */

@@ -71,7 +71,7 @@ struct look {
 	uint64_t differs;
 };
 
-/* Of a class of threads: what its machines are compared with. */
+/* Of a class of threads, the clean one as any: what its machines are compared with. */
 struct class {
 	pid_t tid;
 	struct baseline base;
@@ -112,11 +112,9 @@ static void free_classes(struct view *v)
 	}
 }
 
-static void look_at(struct view *v, struct baseline *clean, const struct hd_status_machine *m,
-		    struct look *l)
+static void look_at(struct view *v, const struct hd_status_machine *m, struct look *l)
 {
-	struct class *c = m->class_tid > 0 ? class_of(v, segment_tid(&v->seg, m->class_tid)) : NULL;
-	struct baseline *b = c ? &c->base : clean;
+	struct class *c = class_of(v, machine_template(&v->seg, m));
 	const struct heddle_state *base;
 	struct heddle_state own, expected;
 	int rc;
@@ -125,10 +123,10 @@ static void look_at(struct view *v, struct baseline *clean, const struct hd_stat
 	l->verdict = m->tid > 0 ? GONE : NO_TASK;
 	if (!l->tid)
 		return;
-	rc = baseline_read(b, v->seg.pid, l->tid, &own, &base);
+	rc = baseline_read(&c->base, v->seg.pid, l->tid, &own, &base);
 	if (rc) {
 		l->verdict = rc == -ESRCH ? GONE : UNREADABLE;
-	} else if (l->tid == (c ? c->tid : v->template)) {
+	} else if (l->tid == c->tid) {
 		l->verdict = BASELINE;
 	} else if (!base) {
 		l->verdict = NOT_COMPARED;
@@ -143,15 +141,12 @@ static void look_at(struct view *v, struct baseline *clean, const struct hd_stat
 
 static void look_at_all(struct view *v)
 {
-	struct baseline b;
 	uint32_t i;
 
 	v->template = segment_tid(&v->seg, v->seg.head.template_tid);
 	v->look = need(calloc(v->seg.machines + 1, sizeof(*v->look)));
-	baseline_open(&b, v->seg.pid, v->template);
 	for (i = 0; i < v->seg.machines; i++)
-		look_at(v, &b, &v->seg.machine[i], &v->look[i]);
-	baseline_close(&b);
+		look_at(v, &v->seg.machine[i], &v->look[i]);
 	free_classes(v);
 }
 

@@ -401,9 +401,14 @@ uint32_t segment_role(const struct segment *s, pid_t tid)
 	return m ? m->role : HD_ROLE_NONE;
 }
 
+pid_t machine_template(const struct segment *s, const struct hd_status_machine *m)
+{
+	return segment_tid(s, m->class_tid > 0 ? m->class_tid : s->head.template_tid);
+}
+
 pid_t segment_template(const struct segment *s, pid_t tid)
 {
 	const struct hd_status_machine *m = machine_of(s, tid);
 
-	return segment_tid(s, m && m->class_tid > 0 ? m->class_tid : s->head.template_tid);
+	return m ? machine_template(s, m) : segment_tid(s, s->head.template_tid);
 }

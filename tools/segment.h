@@ -52,6 +52,8 @@ void segment_expect(const struct segment *s, uint32_t role, struct heddle_state 
 uint32_t segment_role(const struct segment *s, pid_t tid);
 /* The template of the class that this thread is of; 0: there is none now. */
 pid_t segment_template(const struct segment *s, pid_t tid);
+/* The same of a machine. */
+pid_t machine_template(const struct segment *s, const struct hd_status_machine *m);
 
 /* ---- thread.c ---- */
 

@@ -233,8 +233,8 @@ static int make(struct hd_timer **t, void (*fn)(void *arg), void *arg)
 	new->fn = fn;
 	new->arg = arg;
 	/* its fibers are the caller's, as those it starts itself */
-	if (fn && hd_this_machine())
-		new->threads = hd_this_machine()->home;
+	if (fn)
+		new->threads = hd_class_here();
 	hd_class_hold(new->threads);
 	*t = new;
 	return 0;

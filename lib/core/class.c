@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,14 +82,14 @@ static uint32_t queue_length(struct hd_proc *p)
 
 static uint64_t last_turn(struct hd_class *c)
 {
-	return atomic_load_explicit(&(c ? c : &hd_clean)->turn, relaxed);
+	return atomic_load_explicit(&hd_class_or_clean(c)->turn, relaxed);
 }
 
 static void begin_turn(struct hd_proc *p, struct hd_class *c)
 {
 	uint64_t turn = atomic_fetch_add_explicit(&hd_rt.turns, 1, relaxed) + 1;
 
-	atomic_store_explicit(&(c ? c : &hd_clean)->turn, turn, relaxed);
+	atomic_store_explicit(&hd_class_or_clean(c)->turn, turn, relaxed);
 	p->turn_tick = atomic_load_explicit(&p->tick, relaxed);
 	p->turn_length = queue_length(p);
 	p->turn_oldest = UINT64_MAX;
@@ -243,22 +242,13 @@ int hd_class_make(struct hd_class **class, const char *name, int (*setup)(void *
 /* All that are idle leave, and who would be from now on. */
 static void end_idle(struct hd_class *c)
 {
-	struct hd_machine *m, *next;
+	struct hd_machine *m;
 
 	hd_lock(&hd_rt.lock);
 	atomic_store_explicit(&c->ending, true, relaxed);
-	m = c->pool.idle;
-	c->pool.idle = NULL;
-	hd_rt.nidle_machines -= c->pool.nidle;
-	atomic_store_explicit(&c->pool.nidle, 0, relaxed);
 	hd_unlock(&hd_rt.lock);
-	for (; m; m = next) {
-		next = m->link;
-		/* so that the runtime does not end before its thread has said that it does */
-		hd_active_inc();
-		m->leave = true;
-		hd_note_wake(&m->note);
-	}
+	while ((m = hd_machine_take_idle(c)))
+		hd_machine_dismiss(m);
 }
 
 /* They may hold processors, and look for work: they find none of theirs. */

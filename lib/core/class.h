@@ -33,7 +33,7 @@ struct hd_pool {
 
 struct hd_class {
 	struct hd_pool pool;
-	struct hd_template template;	/* not the clean one's */
+	struct hd_template template;
 	struct hd_class *next;		/* of all; under hd_rt.lock */
 	uint32_t users;			/* the same: who looks at it, going through the list */
 	_Atomic bool ending;		/* set under it: who would be idle, ends */
@@ -50,14 +50,14 @@ struct hd_class {
 /* What there is to say of those of no class. */
 extern struct hd_class hd_clean;
 
-static inline struct hd_pool *hd_class_pool(struct hd_class *c)
+static inline struct hd_class *hd_class_or_clean(struct hd_class *c)
 {
-	return c ? &c->pool : &hd_clean.pool;
+	return c ? c : &hd_clean;
 }
 
 static inline struct hd_template *hd_class_template(struct hd_class *c)
 {
-	return c ? &c->template : &hd_clean.template;
+	return &hd_class_or_clean(c)->template;
 }
 
 /*

@@ -45,7 +45,6 @@ enum hd_why {
 #define HD_FIBER_LOCAL		(1u << 3)	/* has stack->local; set and cleared by itself */
 #define HD_FIBER_MEMBER		(1u << 4)	/* of a group: arg is its entry (api/group.c) */
 #define HD_FIBER_FPENV		(1u << 5)	/* has a floating-point environment of its own */
-#define HD_FIBER_CLASS		(1u << 6)	/* of a class of threads (class.h) */
 
 /* joiner: nobody yet / ended / detached; else the waiting fiber */
 #define HD_JOIN_NONE		((uintptr_t)0)

@@ -313,9 +313,9 @@ static struct hd_machine *take(struct hd_machine **list)
 	return m;
 }
 
-static struct hd_machine *take_idle(struct hd_class *c)
+struct hd_machine *hd_machine_take_idle(struct hd_class *c)
 {
-	struct hd_pool *pool = hd_class_pool(c);
+	struct hd_pool *pool = &hd_class_or_clean(c)->pool;
 	struct hd_machine *m;
 	uint32_t n;
 
@@ -331,6 +331,14 @@ static struct hd_machine *take_idle(struct hd_class *c)
 	}
 	hd_unlock(&hd_rt.lock);
 	return m;
+}
+
+void hd_machine_dismiss(struct hd_machine *m)
+{
+	/* so that the runtime does not end before its thread has said that it does */
+	hd_active_inc();
+	m->leave = true;
+	hd_note_wake(&m->note);
 }
 
 struct hd_machine *hd_machine_spare(void)
@@ -414,7 +422,7 @@ void hd_machine_starve(struct hd_proc *p)
  */
 static void no_thread(struct hd_proc *p, struct hd_class *c)
 {
-	struct hd_machine *m = c ? take_idle(NULL) : NULL;
+	struct hd_machine *m = c ? hd_machine_take_idle(NULL) : NULL;
 
 	if (m)
 		hd_machine_give(m, p);
@@ -462,7 +470,7 @@ void hd_machine_give(struct hd_machine *m, struct hd_proc *p)
 
 void hd_machine_start(struct hd_proc *p, bool spinning, struct hd_class *c)
 {
-	struct hd_machine *m = take_idle(c);
+	struct hd_machine *m = hd_machine_take_idle(c);
 
 	if (m) {
 		m->spinning = spinning;
@@ -489,14 +497,15 @@ void hd_machine_start(struct hd_proc *p, bool spinning, struct hd_class *c)
 		if (!c && hd_template_in_module() && !hd_blank_start(m, false))
 			return;
 		hd_template_request(m);
-	} else if (hd_template_ready())
+	} else if (hd_template_ready()) {
 		hd_template_request(m);
-	else if (may_clone(NULL))
+	} else if (may_clone(NULL)) {
 		/* no template yet, so no thread is locked, and machines make threads themselves */
 		hd_template_make_here(m);
-	else
+	} else {
 		/* foreign, and outside a call: the monitor, which is clean, tries again */
 		hd_machine_start_failed(m);
+	}
 }
 
 /* ---- a machine's thread ------------------------------------------------- */
@@ -708,7 +717,7 @@ void hd_machine_quit_all(void)
 	struct hd_class *c = NULL;
 
 	do {
-		while ((m = take_idle(c))) {
+		while ((m = hd_machine_take_idle(c))) {
 			m->quit = true;
 			hd_note_wake(&m->note);
 		}

@@ -120,6 +120,14 @@ struct hd_machine {
 extern __thread struct hd_machine *hd_tls_machine;
 extern bool hd_fence_entry;
 
+/* The calling thread's class; NULL: the clean one, or it is none of ours. */
+static inline struct hd_class *hd_class_here(void)
+{
+	const struct hd_machine *m = hd_this_machine();
+
+	return m ? m->home : NULL;
+}
+
 /* Enter the runtime; false: this thread is not inside.  May park, may move to another machine. */
 bool hd_enter_slow(void);
 
@@ -158,6 +166,10 @@ void hd_machine_give(struct hd_machine *m, struct hd_proc *p);
 
 /* Room for one more, registered in page and status; NULL: ENOMEM or max_machines. */
 struct hd_machine *hd_machine_alloc(enum hd_role role);
+/* One that is parked, off its list; NULL: none. */
+struct hd_machine *hd_machine_take_idle(struct hd_class *c);
+/* m, off that list, is not needed: its thread ends, as a pthread. */
+void hd_machine_dismiss(struct hd_machine *m);
 /* One without a task, or a new one; NULL: the same. */
 struct hd_machine *hd_machine_spare(void);
 /* Blanks whose task has ended, and was the last they had in c, are of no class. */

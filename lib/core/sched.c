@@ -468,7 +468,6 @@ struct hd_fiber *hd_fiber_make(void *(*fn)(void *arg), void *arg, uint32_t flags
 /* Its stack says so. */
 static void be_of_class(struct hd_fiber *f, struct hd_class *c)
 {
-	f->flags |= HD_FIBER_CLASS;
 	f->stack->home = c;
 	hd_class_hold(c);
 }
@@ -655,7 +654,7 @@ void hd_wake_proc(void)
 		return;
 	p = hd_idle_take_any();
 	if (p)	/* what there is to do is most likely the waker's class's, if it is of one */
-		hd_machine_start(p, true, hd_this_machine() ? hd_this_machine()->home : NULL);
+		hd_machine_start(p, true, hd_class_here());
 	else
 		atomic_fetch_sub(&hd_rt.nspinning, 1);
 }
@@ -768,7 +767,7 @@ static struct hd_fiber *steal(struct hd_machine *m)
 /* Sleep until somebody gives this machine a processor.  False: it is to end. */
 static bool park_machine(struct hd_machine *m)
 {
-	struct hd_pool *pool = hd_class_pool(m->home);
+	struct hd_pool *pool = &hd_class_or_clean(m->home)->pool;
 
 	hd_lock(&hd_rt.lock);
 	if (hd_class_ends(m->home)) {	/* then it is active to its end, as one told to leave */
@@ -911,8 +910,7 @@ static struct hd_fiber *find_work(struct hd_machine *m)
 /* f runs on other threads: this one's processor goes there, or f waits for the next that does. */
 static void pass_on(struct hd_machine *m, struct hd_fiber *f)
 {
-	struct hd_machine *locked = hd_fiber_locked(f);
-	enum hd_turn turn = locked || hd_replay ? HD_TURN_NOW : hd_class_turn(m, f);
+	enum hd_turn turn = hd_fiber_locked(f) || hd_replay ? HD_TURN_NOW : hd_class_turn(m, f);
 
 	if (turn != HD_TURN_NOW) {
 		hd_proc_push(m->p, f);
@@ -920,10 +918,7 @@ static void pass_on(struct hd_machine *m, struct hd_fiber *f)
 			hd_machine_starve(hd_machine_release(m));
 		return;
 	}
-	if (locked)
-		hd_machine_give(locked, hd_machine_release(m));
-	else
-		send_to(hd_machine_release(m), f);
+	send_to(hd_machine_release(m), f);
 	m->gave = true;
 }
 

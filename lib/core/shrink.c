@@ -71,10 +71,7 @@ static void shrink(struct hd_pool *pool, uint32_t wanted)
 		return;
 	for (m = surplus(pool, wanted); m; m = next) {
 		next = m->link;
-		/* so that the runtime does not end before its thread has said that it does */
-		hd_active_inc();
-		m->leave = true;
-		hd_note_wake(&m->note);
+		hd_machine_dismiss(m);
 	}
 	hd_active_dec();
 }

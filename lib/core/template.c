@@ -72,8 +72,8 @@ bool hd_template_in_module(void)
 	return atomic_load_explicit(&tmpl.parked, memory_order_acquire);
 }
 
-/* A class's own thread has come to be, and its setup to its end; or there is none. */
-static void class_started(struct hd_class *c, int err)
+/* There is no template of c's, and why. */
+static void class_failed(struct hd_class *c, int err)
 {
 	c->error = err;
 	hd_note_wake(&c->template.started);
@@ -88,7 +88,7 @@ static bool is_class(const struct hd_machine *m)
 static void refuse(struct hd_machine *m)
 {
 	if (is_class(m))
-		class_started(m->home, -EAGAIN);
+		class_failed(m->home, -EAGAIN);
 	else if (m->quit)
 		m->detached = true;	/* its pthread is left behind */
 	else
@@ -275,7 +275,7 @@ static void serve_class(struct hd_class *c)
 	err = start(&t->thread, template_main, t, t->self);
 	if (err) {
 		t->have_thread = false;
-		class_started(c, err);
+		class_failed(c, err);
 	}
 }
 
@@ -414,10 +414,7 @@ static void be_template(struct hd_template *t)
 {
 	hd_template_look_at_self(&t->view);
 	t->hold = hd_exec_hold();
-	if (t->self->home)
-		class_started(t->self->home, 0);
-	else
-		hd_note_wake(&t->started);
+	hd_note_wake(&t->started);
 	while (!template_round(t))
 		hd_note_sleep(&t->note);
 }
@@ -448,15 +445,13 @@ static void *template_main(void *template)
 {
 	struct hd_template *t = template;
 	struct hd_class *c = t->self->home;
-	int err;
+	int err = 0;
 
 	enter_system(c ? c->name : "hd-template", t->self);
-	err = c ? c->setup(c->arg) : 0;
-	/* nobody else is there yet, and so that c is not one that cannot grow */
-	if (!err && c)
-		err = try_clone(c);
+	if (c)
+		err = c->setup(c->arg) ?: try_clone(c);
 	if (err)
-		class_started(c, err > 0 ? -err : err);
+		class_failed(c, err > 0 ? -err : err);
 	else
 		be_template(t);
 	return NULL;
@@ -502,11 +497,14 @@ static int start(pthread_t *thread, void *(*fn)(void *), void *arg, struct hd_ma
 	return -err;
 }
 
-static void start_clean(void)
+static int start_clean(void)
 {
-	clean.have_thread = !start(&clean.thread, template_main, &clean, clean.self);
-	if (clean.have_thread)
+	int err = start(&clean.thread, template_main, &clean, clean.self);
+
+	clean.have_thread = !err;
+	if (!err)
 		hd_note_sleep(&clean.started);
+	return err;
 }
 
 static void start_in_module(void)
@@ -619,11 +617,9 @@ int hd_template_launch(void)
 		clean.self = hd_machine_alloc(HD_ROLE_TEMPLATE);
 	if (!clean.self)
 		return -ENOMEM;
-	err = start(&clean.thread, template_main, &clean, clean.self);
+	err = start_clean();
 	if (err)
 		return err;
-	clean.have_thread = true;
-	hd_note_sleep(&clean.started);
 	if (hd_rt.status)
 		__atomic_store_n(&hd_rt.status->template_tid, hd_template_tid(),
 				 __ATOMIC_RELAXED);

@@ -117,17 +117,9 @@ static int template_state(struct hd_template_view *v, struct heddle_state *st)
 	return 0;
 }
 
-/* The calling thread's class; its machine is of it, and keeps it. */
-static struct hd_class *own_class(void)
-{
-	const struct hd_machine *m = hd_this_machine();
-
-	return m ? m->home : NULL;
-}
-
 static int differs(uint64_t *attrs)
 {
-	struct hd_template_view *v = &hd_class_template(own_class())->view;
+	struct hd_template_view *v = &hd_class_template(hd_class_here())->view;
 	pid_t self = (pid_t)syscall(SYS_gettid);
 	struct heddle_state a, b;
 	int fd = hd_device_fd(), err;
@@ -155,8 +147,8 @@ int hd_template_differs(uint64_t *attrs)
 {
 	int err;
 
-	while ((err = differs(attrs)) == -ESRCH && !(own_class() && hd_template_lost(own_class())))
-		renew_of(own_class());
+	while ((err = differs(attrs)) == -ESRCH && !(hd_class_here() && hd_template_lost(hd_class_here())))
+		renew_of(hd_class_here());
 	return err;
 }
 

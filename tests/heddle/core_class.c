@@ -8,7 +8,6 @@
  * The mark of a class is its threads' timer slack, which needs no privilege and which a
  * new thread has from the one that clones it.
  */
-#include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -33,9 +32,14 @@ static long here(void)
 	return slack == 50000 ? CLEAN : (slack - 100000) / 1000;
 }
 
+static int set_slack(void *slack)
+{
+	return prctl(PR_SET_TIMERSLACK, (unsigned long)slack) ? -errno : 0;
+}
+
 static int mark(void *class)
 {
-	return prctl(PR_SET_TIMERSLACK, slack_of((long)(intptr_t)class)) ? -errno : 0;
+	return set_slack((void *)slack_of((long)(intptr_t)class));
 }
 
 static struct hd_class *classes[CLASSES + 1];
@@ -351,15 +355,20 @@ TEST_F(class, what_it_starts_is_of_it)
 static atomic_int blocked;
 static atomic_bool release_all;
 
+static void stay_blocked(void)
+{
+	blocked++;
+	while (!release_all)
+		usleep(1000);
+}
+
 static void *block_thread(void *arg)
 {
 	EXPECT_EQ((long)(intptr_t)arg, here());
 	if (rand() & 1)
 		EXPECT_EQ(0, hd_lock_thread());
 	hd_block_begin();
-	blocked++;
-	while (!release_all)
-		usleep(1000);
+	stay_blocked();
 	hd_block_end();
 	EXPECT_EQ((long)(intptr_t)arg, here());
 	return NULL;
@@ -368,9 +377,7 @@ static void *block_thread(void *arg)
 static void *hog_thread(void *arg)
 {
 	EXPECT_EQ((long)(intptr_t)arg, here());
-	blocked++;
-	while (!release_all)
-		usleep(1000);	/* its processor is taken from it */
+	stay_blocked();		/* its processor is taken from it */
 	EXPECT_EQ((long)(intptr_t)arg, here());
 	return NULL;
 }
@@ -420,9 +427,7 @@ static int own_user_id(void *id)
 static void *block_as_user(void *arg)
 {
 	hd_block_begin();
-	blocked++;
-	while (!release_all)
-		usleep(1000);
+	stay_blocked();
 	hd_block_end();
 	EXPECT_EQ((long)(intptr_t)arg, syscall(SYS_getuid));
 	return NULL;
@@ -560,11 +565,6 @@ TEST_F(class, is_what_its_threads_are_compared_with)
 	EXPECT_EQ(0, run_opt(differs_main, NULL, variant->procs, HD_OPT_RETIRE_DIRTY));
 }
 
-static int slack_for_all(void *slack)
-{
-	return prctl(PR_SET_TIMERSLACK, (unsigned long)slack) ? -errno : 0;
-}
-
 static void *expect_slack(void *arg)
 {
 	EXPECT_EQ((long)(intptr_t)arg, (long)prctl(PR_GET_TIMERSLACK));
@@ -582,7 +582,7 @@ static int all_main(void *arg)
 
 	(void)arg;
 	make_classes();
-	EXPECT_EQ(0, hd_all_threads(slack_for_all, (void *)4321));
+	EXPECT_EQ(0, hd_all_threads(set_slack, (void *)4321));
 	for (int c = 0; c <= CLASSES; c++) {
 		blocked = 0;
 		for (int i = 0; i < 3; i++)

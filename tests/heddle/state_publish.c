@@ -275,17 +275,18 @@ static void lazily(struct hd_status *h)
 static void classes(struct hd_status *h)
 {
 	struct hd_status_machine *m;
+	pid_t template = 0;
 	size_t i;
 
 	for (i = 0; i < SUBJECTS; i++) {
 		m = machine(h, i);
-		if (strcmp(subjects[i].differs, "nice") && strcmp(subjects[i].differs, "policy"))
-			continue;
-		if (!strcmp(subjects[i].differs, "nice"))
+		if (!strcmp(subjects[i].differs, "nice")) {	/* before the other */
 			m->role = HD_ROLE_CLASS;
-		for (size_t k = 0; k < SUBJECTS; k++)
-			if (!strcmp(subjects[k].differs, "nice"))
-				m->class_tid = subjects[k].tid;
+			template = subjects[i].tid;
+		} else if (strcmp(subjects[i].differs, "policy")) {
+			continue;
+		}
+		m->class_tid = template;
 		strcpy(m->class_name, "hd-tenant");
 	}
 }

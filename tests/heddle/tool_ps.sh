@@ -7,6 +7,11 @@
 # shellcheck source=tests/heddle/tool_common.sh
 . "$(dirname "$0")/tool_common.sh"
 
+# The published thread that differs by just this.
+thread_with() { # thread_with [ATTRIBUTES]
+	sed -n "s/^thread \\([0-9]*\\) ${1-}\$/\\1/p" "$tmp/threads"
+}
+
 # ---- usage ---------------------------------------------------------------------
 
 run; expect 2 "usage:"; result $? "no command: usage"
@@ -62,8 +67,8 @@ run ps; expect 0 "$pid"; result $? "ps lists it"
 run ps --json; is_json && json 'any(p["pid"] == '"$pid"' and p["fibers"] == 7 for p in d["processes"])'
 result $? "ps --json lists it"
 
-clean=$(sed -n 's/^thread \([0-9]*\) $/\1/p' "$tmp/threads")
-dirty=$(sed -n 's/^thread \([0-9]*\) umask,fs$/\1/p' "$tmp/threads")
+clean=$(thread_with)
+dirty=$(thread_with umask,fs)
 run diff "$pid" "$clean"; expect 0 ", 0 differ"; result $? "diff: a clean thread"
 run diff "$pid" "$dirty" template
 [ $rc -eq 3 ] && grep -q "^umask *differs *0[0-7]* *0[0-7]*\$" "$tmp/out"
@@ -106,8 +111,8 @@ unpublish
 # ---- the signal mask is compared with what machines begin with ------------------
 
 publish masked
-clean=$(sed -n 's/^thread \([0-9]*\) $/\1/p' "$tmp/threads")
-masked=$(sed -n 's/^thread \([0-9]*\) sigmask$/\1/p' "$tmp/threads")
+clean=$(thread_with)
+masked=$(thread_with sigmask)
 template=$(sed -n 's/^template //p' "$tmp/threads")
 run ps "$pid"
 grep -q "^ *[0-9]* *$clean *worker .*sigmask\$" "$tmp/out" &&
@@ -129,9 +134,9 @@ result $? "ps --json: no template yet, compared all the same"
 unpublish
 
 publish classes
-class=$(sed -n 's/^thread \([0-9]*\) nice$/\1/p' "$tmp/threads")
-other=$(sed -n 's/^thread \([0-9]*\) policy$/\1/p' "$tmp/threads")
-clean=$(sed -n 's/^thread \([0-9]*\) $/\1/p' "$tmp/threads")
+class=$(thread_with nice)
+other=$(thread_with policy)
+clean=$(thread_with)
 run ps "$pid"
 grep -q "^ *[0-9]* *$class *class *hd-tenant .*baseline\$" "$tmp/out" &&
 	grep -q "^ *[0-9]* *$other *worker *hd-tenant .*policy,nice\$" "$tmp/out" &&
