@@ -88,6 +88,22 @@ static bool join_commit(void *arg)
 	return true;
 }
 
+/* As event_commit_alone is to event_commit (core/poll.c). */
+static bool join_commit_alone(void *arg)
+{
+	struct join *j = arg;
+	struct hd_fiber *self = j->self;
+	uintptr_t was = atomic_load_explicit(&j->f->joiner, memory_order_relaxed);
+
+	if (was != HD_JOIN_NONE) {
+		j->refused = was != HD_JOIN_DONE;
+		return false;
+	}
+	atomic_store_explicit(&j->f->joiner, (uintptr_t)self, memory_order_release);
+	hd_cancel_check(self);
+	return true;
+}
+
 static bool has_ended(struct hd_fiber *f)
 {
 	/* acquire: pairs with complete()'s exchange */
@@ -102,7 +118,8 @@ static int wait_for_end(struct hd_fiber *f, struct hd_fiber *self)
 	atomic_store_explicit(&self->at, self->cancel_off ? 0 : (uintptr_t)f,
 			      memory_order_relaxed);
 	do {
-		hd_park(join_commit, &j, HD_WHY_JOIN, f);
+		hd_park(hd_is_alone() && !hd_fiber_locked(self) ? join_commit_alone : join_commit,
+			&j, HD_WHY_JOIN, f);
 		if (has_ended(f))
 			return 0;
 		if (j.refused)

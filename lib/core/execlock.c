@@ -12,6 +12,7 @@
 
 #include "core/execlock.h"
 #include "core/machine.h"
+#include "core/template.h"
 #include "ground/device.h"
 #include "ground/futex.h"
 
@@ -139,10 +140,23 @@ static void wait_for_visitors(void)
 		hd_futex_wait(&module_visits, n, 0);
 }
 
+/*
+ * A thread outside, by its first call, waits for a machine to come out (alone.h), which may
+ * be waiting for this lock: that has to be over before it is held.
+ */
+static void come_from_outside(void)
+{
+	const struct hd_machine *m = hd_this_machine();
+
+	if (m ? m->is_extra && !m->depth : !hd_is_system_thread())
+		hd_alone_outside();
+}
+
 static void lock(void (*take)(struct heddle_execlock *l), void (*give)(struct heddle_execlock *l))
 {
 	struct heddle_page *p;
 
+	come_from_outside();
 	for (;;) {
 		p = visit();
 		take(&p->exec);

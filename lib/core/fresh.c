@@ -72,15 +72,28 @@ static void count(struct hd_fresh *q, uint32_t add)
 			      memory_order_release);
 }
 
+/* By the holder. */
+static inline void lock(struct hd_fresh *q)
+{
+	if (!q->alone)
+		hd_lock(&q->lock);
+}
+
+static inline void unlock(struct hd_fresh *q)
+{
+	if (!q->alone)
+		hd_unlock(&q->lock);
+}
+
 void hd_fresh_push(struct hd_fresh *q, struct hd_fiber *f)
 {
-	hd_lock(&q->lock);
+	lock(q);
 	f->next = q->pile;
 	q->pile = f;
 	if (++q->npile == BATCH)
 		close_pile(q);
 	count(q, 1);
-	hd_unlock(&q->lock);
+	unlock(q);
 }
 
 static struct hd_fiber *reversed(struct hd_fiber *list)
@@ -141,11 +154,11 @@ struct hd_fiber *hd_fresh_pop(struct hd_fresh *q)
 
 	if (!atomic_load_explicit(&q->n, memory_order_relaxed))
 		return NULL;
-	hd_lock(&q->lock);
+	lock(q);
 	f = ++q->tick % OLDEST ? pop_newest(q) : pop_elder(q);
 	if (f)
 		count(q, -1u);
-	hd_unlock(&q->lock);
+	unlock(q);
 	return f;
 }
 

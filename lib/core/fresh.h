@@ -27,6 +27,7 @@ struct hd_fiber;
 struct hd_fresh {
 	struct hd_lock lock;
 	_Atomic uint32_t n;		/* in all of them */
+	bool alone;			/* there are no thieves: the lock is not needed */
 	uint32_t npile, nelders;
 	uint32_t tick;
 	struct hd_fiber *pile;		/* the newest, less than a batch */

@@ -52,6 +52,11 @@ int hd_machine_init(void)
 	return 0;
 }
 
+void hd_machine_barrier(void)
+{
+	membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+}
+
 void hd_machine_set_state(struct hd_machine *m, enum hd_machine_state state)
 {
 	__atomic_store_n(&m->status->state, state, __ATOMIC_RELAXED);
@@ -78,7 +83,8 @@ struct hd_proc *hd_machine_release(struct hd_machine *m)
 
 	m->p = NULL;
 	m->last_p = p;
-	__atomic_store_n(&p->m, NULL, __ATOMIC_RELAXED);
+	/* release: who finds nobody there sees what we did with it (hd_alone_end) */
+	__atomic_store_n(&p->m, NULL, __ATOMIC_RELEASE);
 	__atomic_store_n(&m->slot->retake, HD_RETAKE_LOST, __ATOMIC_RELAXED);
 	__atomic_store_n(&m->slot->processor, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&m->status->proc, 0, __ATOMIC_RELAXED);
@@ -100,7 +106,7 @@ struct hd_proc *hd_machine_retake(struct hd_machine *m)
 	if (hd_fence_entry)
 		atomic_thread_fence(memory_order_seq_cst);
 	else
-		membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+		hd_machine_barrier();
 	/*
 	 * acquire, and in this order: a machine that was inside may have stored
 	 * another retake before it left; after in_runtime was seen 0 and retake
@@ -119,7 +125,7 @@ struct hd_proc *hd_machine_retake(struct hd_machine *m)
 	if (number && __atomic_compare_exchange_n(&s->processor, &number, 0, false,
 						  __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
 		p = &hd_rt.procs[number - 1];
-		__atomic_store_n(&p->m, NULL, __ATOMIC_RELAXED);
+		__atomic_store_n(&p->m, NULL, __ATOMIC_RELEASE);	/* as above */
 		__atomic_store_n(&m->status->proc, 0, __ATOMIC_RELAXED);
 		hd_machine_set_state(m, HD_MS_BLOCKED);
 		hd_count(&hd_rt.count.retakes);
@@ -157,6 +163,7 @@ bool hd_enter_slow(void)
 	if (m->is_extra && !m->depth) {
 		/* a foreign thread, outside: bound, but not in a call */
 		__atomic_store_n(&m->slot->in_runtime, 0, __ATOMIC_RELEASE);
+		hd_alone_outside();
 		return false;
 	}
 	m->p = NULL;

@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "arch.h"
+#include "core/alone.h"
 #include "core/exception.h"
 #include "core/fiber.h"
 #include "core/processor.h"
@@ -135,8 +136,10 @@ static inline bool hd_enter(void)
 {
 	struct hd_machine *m = hd_this_machine();
 
-	if (__builtin_expect(!m, 0))
+	if (__builtin_expect(!m, 0)) {
+		hd_alone_outside();
 		return false;
+	}
 	__atomic_store_n(&m->slot->in_runtime, 1, __ATOMIC_RELAXED);
 	if (__builtin_expect(hd_fence_entry, 0))
 		atomic_thread_fence(memory_order_seq_cst);
@@ -152,6 +155,9 @@ static inline void hd_leave(void)
 	/* release: what was done to the P is seen by whoever takes it next */
 	__atomic_store_n(&hd_this_machine()->slot->in_runtime, 0, __ATOMIC_RELEASE);
 }
+
+/* A full barrier in all threads of the process; not if hd_fence_entry is set. */
+void hd_machine_barrier(void);
 
 /* The processor m holds changes hands.  acquire: m is inside the runtime. */
 void hd_machine_acquire(struct hd_machine *m, struct hd_proc *p);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "core/alone.h"
 #include "core/cancel.h"
 #include "core/poll.h"
 #include "core/replay.h"
@@ -68,6 +69,31 @@ static bool event_commit(void *arg)
 	/* parked: from here on the event may be gone, and f anywhere but out of memory */
 	hd_cancel_check(f);
 	return true;
+}
+
+/* The machine is inside since it was found to be alone: who ends that waits for it. */
+static bool event_commit_alone(void *arg)
+{
+	struct hd_event *ev = arg;
+	struct hd_fiber *f = ev->fiber;
+	uint32_t s = atomic_load_explicit(ev->word, memory_order_relaxed);
+
+	if (s == HD_EVENT_DONE)
+		return false;
+	/* release: as in event_commit, for whom there will be by then */
+	atomic_store_explicit(ev->word, s | HD_EVENT_PARKED, memory_order_release);
+	hd_cancel_check(f);
+	return true;
+}
+
+int32_t hd_event_wait_inside(struct hd_event *ev, enum hd_why why, const void *what)
+{
+	/* who has locked its thread parks without the processor */
+	bool alone = hd_is_alone() && !hd_fiber_locked(ev->fiber);
+
+	if (!hd_event_fired(ev))
+		hd_park(alone ? event_commit_alone : event_commit, ev, why, what);
+	return ev->res;
 }
 
 int32_t hd_event_wait(struct hd_event *ev, enum hd_why why, const void *what)
@@ -492,16 +518,23 @@ static void wait_ring(uint64_t until)
 			sizeof(arg));
 }
 
-/* As the poller: fibers that become ready are kept on m (hd_ready, collect). */
+/*
+ * As the poller: fibers that become ready are kept on m (hd_ready, collect).  What a timer
+ * has called is for who has the processor, where there is one that is alone: if it is idle
+ * we are about to be that.  True: there is something to be done.
+ */
 static bool look(struct hd_machine *m)
 {
+	bool due = hd_timer_next() != UINT64_MAX && hd_is_alone() && hd_idle_count() &&
+		   hd_timer_next() <= hd_clock();
+
 	if (hd_replay)
 		hd_replay_idle();
-	else if (hd_timer_next() != UINT64_MAX)
+	else if (hd_timer_next() != UINT64_MAX && !due)
 		hd_timer_run(hd_clock());
 	if (io.uring)
 		collect(&m->ready);
-	return m->ready;
+	return due || m->ready;
 }
 
 struct hd_proc *hd_poll_wait(struct hd_machine *m)

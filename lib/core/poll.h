@@ -89,6 +89,8 @@ static inline bool hd_event_claim(struct hd_event *ev);
 static inline struct hd_fiber *hd_event_finish(struct hd_event *ev, int32_t res);
 /* Park until it has. */
 int32_t hd_event_wait(struct hd_event *ev, enum hd_why why, const void *what);
+/* The same for one that only who is inside, or a thread outside, makes happen (alone.h). */
+int32_t hd_event_wait_inside(struct hd_event *ev, enum hd_why why, const void *what);
 /* The same, by anybody and at most until deadline (UINT64_MAX: none): -ETIMEDOUT; -ENOMEM. */
 int32_t hd_event_wait_until(struct hd_event *ev, uint64_t deadline, enum hd_why why,
 			    const void *what);
@@ -117,6 +119,17 @@ static inline bool hd_event_claim(struct hd_event *ev)
 	if (!hd_event_claim_word(ev->word))
 		return false;
 	hd_replay_here();
+	return true;
+}
+
+/* The same where nobody else may claim it (alone.h). */
+static inline bool hd_event_claim_alone(struct hd_event *ev)
+{
+	uint32_t s = atomic_load_explicit(ev->word, memory_order_relaxed);
+
+	if ((s & (HD_EVENT_PENDING | HD_EVENT_CLAIMED)) != HD_EVENT_PENDING)
+		return false;
+	atomic_store_explicit(ev->word, s | HD_EVENT_CLAIMED, memory_order_relaxed);
 	return true;
 }
 

@@ -30,7 +30,7 @@ static bool push_overflow(struct hd_proc *p, struct hd_fiber *f, uint32_t head, 
 	return true;
 }
 
-static bool push_ring(struct hd_proc *p, struct hd_fiber *f)
+static inline __attribute__((always_inline)) bool push_ring(struct hd_proc *p, struct hd_fiber *f)
 {
 	/* acquire: pairs with the thieves' release of head: their reads are done */
 	uint32_t head = atomic_load_explicit(&p->head, acquire);
@@ -61,7 +61,7 @@ void hd_proc_push(struct hd_proc *p, struct hd_fiber *f)
 		push_full(p, f);
 }
 
-static struct hd_fiber *pop_ring(struct hd_proc *p)
+static inline __attribute__((always_inline)) struct hd_fiber *pop_ring(struct hd_proc *p)
 {
 	uint32_t head = atomic_load_explicit(&p->head, acquire);
 
@@ -71,6 +71,10 @@ static struct hd_fiber *pop_ring(struct hd_proc *p)
 		if (head == atomic_load_explicit(&p->tail, relaxed))
 			return NULL;
 		f = atomic_load_explicit(&p->ring[head % HD_RING], relaxed);
+		if (p->alone) {
+			atomic_store_explicit(&p->head, head + 1, relaxed);
+			return f;
+		}
 		/* release: the slot is read before it may be pushed to again */
 		if (atomic_compare_exchange_weak_explicit(&p->head, &head, head + 1, release,
 							  acquire))

@@ -30,6 +30,7 @@ struct hd_proc {
 	struct hd_machine *m;		/* its holder; NULL: idle */
 	uint32_t next_streak;
 	bool ring_turn, late_turn;
+	bool alone;			/* the only one: nobody steals (hd_proc_set_alone) */
 	uint32_t rng;
 	struct hd_fiber *free_fibers;
 	uint32_t nfree_fibers;
@@ -77,11 +78,17 @@ static inline void hd_proc_push_next(struct hd_proc *p, struct hd_fiber *f)
 		hd_proc_push(p, old);
 }
 
-/* By anybody. */
+/* By anybody; where there is but one processor, by its holder. */
 static inline struct hd_fiber *hd_proc_take_next(struct hd_proc *p)
 {
-	if (!atomic_load_explicit(&p->next, memory_order_relaxed))
+	struct hd_fiber *f = atomic_load_explicit(&p->next, memory_order_relaxed);
+
+	if (!f)
 		return NULL;
+	if (p->alone) {
+		atomic_store_explicit(&p->next, NULL, memory_order_relaxed);
+		return f;
+	}
 	/* acquire: pairs with the release of the push */
 	return atomic_exchange_explicit(&p->next, NULL, memory_order_acquire);
 }
@@ -107,6 +114,13 @@ static inline uint32_t hd_proc_tick(struct hd_proc *p)
 
 	atomic_store_explicit(&p->tick, tick, memory_order_relaxed);
 	return tick;
+}
+
+/* By its holder, while the world is stopped or not running yet: is it the only one? */
+static inline void hd_proc_set_alone(struct hd_proc *p, bool alone)
+{
+	p->alone = alone;
+	p->fresh.alone = alone;
 }
 
 /* The next fiber of this P, NULL if it has none. */

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 
+#include "core/alone.h"
 #include "core/replay.h"
 #include "core/runtime.h"
 #include "core/sched.h"
@@ -71,12 +72,16 @@ int hd_set_processors(unsigned int n)
 		n = 1;		/* there decisions are made for one, and are many enough */
 	hd_world_stop();
 	old = hd_nprocs();
+	if (n > 1)
+		hd_alone_no_more();
 	if (n < old)
 		shrink(old, n);
 	else
 		grow(n);
 	/* release: the monitor, whom a stopped world does not stop, finds them begun (hd_nprocs) */
 	atomic_store_explicit(&hd_rt.nprocs, n, memory_order_release);
+	hd_proc_set_alone(&hd_rt.procs[0], n == 1);
+	hd_alone_begin();
 	/* hands on all but ours: those that are new as those that were stopped */
 	hd_world_start();
 	hd_leave();

@@ -137,6 +137,7 @@ static int make_procs(uint32_t n)
 		if (i)
 			hd_idle_put(&hd_rt.procs[i]);
 	}
+	hd_proc_set_alone(&hd_rt.procs[0], n == 1);
 	if (hd_replay)
 		hd_replay_start(&hd_rt.procs[0]);
 	return 0;
@@ -234,6 +235,7 @@ static void free_machines(void)
 static void end_runtime(void)
 {
 	hd_quiescent_drain();
+	hd_alone_stop();
 	hd_machine_quit_all();
 	hd_monitor_stop();
 	hd_class_stop_all();
@@ -296,6 +298,7 @@ static int be_main_machine(struct main_call *c)
 	hd_san_machine(HD_SAN(m));
 	m->slot->in_runtime = 1;
 	hd_machine_acquire(m, &hd_rt.procs[0]);
+	hd_alone_start();
 	f = hd_fiber_make(main_fiber, c, HD_FIBER_DETACHED | HD_FIBER_MAIN, "main", stack);
 	if (!f) {
 		hd_stack_unmap(stack);
@@ -373,6 +376,7 @@ static void forked(void)
 	hd_fiber_forget();
 	hd_poll_forget();
 	hd_world_forget();
+	hd_alone_forget();
 	hd_replay_forget();
 	hd_extra_forget();
 	hd_machine_forget();

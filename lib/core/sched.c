@@ -19,6 +19,7 @@
  */
 #include <string.h>
 
+#include "core/alone.h"
 #include "core/class.h"
 #include "core/local.h"
 #include "core/poll.h"
@@ -208,6 +209,15 @@ static inline bool late(void)
 	return atomic_load_explicit(&hd_rt.detour, relaxed) & HD_DETOUR_LATE;
 }
 
+/* The tick is the scheduler's, with the global queue, if there may be I/O or timers as well. */
+static __attribute__((noinline)) struct hd_fiber *pick_global(struct hd_proc *p)
+{
+	if (!hd_poll_pending())
+		return hd_proc_pop_global(p);
+	atomic_store_explicit(&p->tick, atomic_load_explicit(&p->tick, relaxed) - 1, relaxed);
+	return NULL;
+}
+
 /*
  * The successor a leaving fiber may switch to by itself.  None while the world
  * is to be stopped, if a seed decides, or somebody is late in the global queue; and
@@ -218,11 +228,9 @@ static inline struct hd_fiber *pick(struct hd_proc *p)
 {
 	if (__builtin_expect(atomic_load_explicit(&hd_rt.detour, relaxed), 0))
 		return NULL;
-	if (atomic_load_explicit(&p->tick, relaxed) % HD_GLOBAL_TICK == 0 && hd_poll_pending()) {
-		hd_proc_tick(p);
-		return NULL;
-	}
-	return hd_proc_pop(p);
+	if (__builtin_expect(hd_proc_tick(p) % HD_GLOBAL_TICK == 0, 0))
+		return pick_global(p);
+	return hd_proc_pop_own(p);
 }
 
 /* ---- parking ------------------------------------------------------------ */
@@ -588,8 +596,13 @@ static void complete(struct hd_proc *p, struct hd_fiber *f, void *ret)
 	/* release: who counts this end counts the fiber's start, too (own_fibers_alive) */
 	atomic_store_explicit(&p->ended, atomic_load_explicit(&p->ended, relaxed) + 1,
 			      memory_order_release);
-	/* acq_rel: the result before the word, the joiner's park before hd_ready */
-	j = atomic_exchange_explicit(&f->joiner, HD_JOIN_DONE, memory_order_acq_rel);
+	if (hd_is_alone()) {
+		j = atomic_load_explicit(&f->joiner, relaxed);
+		atomic_store_explicit(&f->joiner, HD_JOIN_DONE, memory_order_release);
+	} else {
+		/* acq_rel: the result before the word, the joiner's park before hd_ready */
+		j = atomic_exchange_explicit(&f->joiner, HD_JOIN_DONE, memory_order_acq_rel);
+	}
 	if (j == HD_JOIN_DETACHED)
 		hd_fiber_free(p, f);
 	else if (j != HD_JOIN_NONE)
@@ -887,6 +900,8 @@ static struct hd_fiber *find_work(struct hd_machine *m)
 			hd_idle_put(p);
 			continue;
 		}
+		if (__builtin_expect(atomic_load_explicit(&hd_alone_again, relaxed), 0))
+			hd_alone_begin();
 		if (hd_poll_pending())
 			hd_poll_now();
 		f = pop(m->p);

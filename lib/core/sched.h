@@ -3,7 +3,8 @@
 /*
  * The scheduler: putting fibers on machines, parking them, making them ready.
  *
- * Lock order, outermost first: exec lock; quiet_lock (deadlock.c); timer lock;
+ * Lock order, outermost first: the ring's cq_lock of the poller; that of alone.c, which
+ * the holder of a processor only tries; exec lock; quiet_lock (deadlock.c); timer lock;
  * wait-queue guards (several only by a select, by number, and by groups, from the
  * outermost inwards); the ring's sq_lock and cq_lock; template's and extra machines'
  * lists; sched.lock; a P's fresh.lock; slab and stack pool locks; retake_lock.

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/alone.h"
 #include "core/replay.h"
 #include "core/sched.h"
 #include "core/timer.h"
@@ -230,16 +231,33 @@ static void let_go(struct hd_fiber *list)
 	}
 }
 
+/* Under the lock.  Who has no processor calls no function while its holder is alone. */
+static bool may_fire(void)
+{
+	const struct hd_machine *m;
+
+	if (timers.heap[0].t->event || hd_has_company())
+		return true;
+	m = hd_this_machine();
+	return m && m->p;
+}
+
 bool hd_timer_run(uint64_t now)
 {
-	bool any = false;
+	bool any = false, wait = false;
 
 	while (hd_timer_next() <= now) {
 		struct hd_fiber *list = NULL;
 
+		if (wait)
+			hd_alone_end();
 		hd_lock(&timers.lock);
-		for (uint32_t i = 0; i < BATCH && timers.n && timers.heap[0].deadline <= now; i++)
+		for (uint32_t i = 0; i < BATCH && timers.n && timers.heap[0].deadline <= now; i++) {
+			wait = !may_fire();
+			if (wait)
+				break;
 			fire(now, &list);
+		}
 		publish();
 		hd_unlock(&timers.lock);
 		any |= list != NULL;

@@ -46,7 +46,10 @@ bool hd_timer_armed(const struct hd_timeout *t);
 
 /* Earliest deadline, HD_TIMER_NEVER if none.  A hint. */
 uint64_t hd_timer_next(void);
-/* Fire what is due; true if something was. */
+/*
+ * Fire what is due; true if something was.  Without a processor, the timer lock or
+ * hd_rt.lock held: functions take guards, and that ends being alone (alone.h).
+ */
 bool hd_timer_run(uint64_t now);
 void hd_timer_exit(void);
 void hd_timer_forget(void);

@@ -22,6 +22,7 @@ struct hd_waiter {
 	struct hd_waiter *next, *prev;
 	bool queued;
 	bool won;			/* it was this one for which the event was claimed */
+	bool inside;			/* nobody but who is at the queue claims its event */
 	void *elem;			/* where a channel's element comes from or goes to */
 };
 
@@ -29,10 +30,16 @@ struct hd_waiter {
 void hd_guard_lock_slow(uint32_t *guard);
 void hd_guard_unlock_slow(uint32_t *guard, uint32_t was);
 
-/* hd_lock and hd_unlock, but for what they compare with. */
+/*
+ * hd_lock and hd_unlock, but for what they compare with, and where nobody else is there.
+ * A section that began alone may end otherwise: to release what is free does no harm.
+ */
 static inline void hd_guard_lock(uint32_t *guard)
 {
 	uint32_t free = hd_fast.zero;
+
+	if (hd_is_alone())
+		return;
 
 	/* acquire: pairs with the release in hd_guard_unlock */
 	if (__builtin_expect(!atomic_compare_exchange_strong_explicit(
@@ -43,10 +50,12 @@ static inline void hd_guard_lock(uint32_t *guard)
 
 static inline void hd_guard_unlock(uint32_t *guard)
 {
-	/* release: pairs with the acquire in hd_guard_lock */
-	uint32_t was = atomic_exchange_explicit((_Atomic uint32_t *)guard, 0,
-						memory_order_release);
+	uint32_t was;
 
+	if (hd_is_alone())
+		return;
+	/* release: pairs with the acquire in hd_guard_lock */
+	was = atomic_exchange_explicit((_Atomic uint32_t *)guard, 0, memory_order_release);
 	if (__builtin_expect(was >= hd_fast.two, 0))
 		hd_guard_unlock_slow(guard, was);
 }
@@ -60,6 +69,7 @@ static inline void hd_waiter_init(struct hd_waiter *w, void *elem, bool cancella
 		hd_event_init(&w->ev);
 	w->event = &w->ev;
 	w->won = false;
+	w->inside = false;
 	w->elem = elem;
 }
 
@@ -68,6 +78,7 @@ static inline void hd_waiter_init_shared(struct hd_waiter *w, void *elem, struct
 {
 	w->event = event;
 	w->won = false;
+	w->inside = false;
 	w->elem = elem;
 }
 
@@ -112,7 +123,8 @@ static inline struct hd_waiter *hd_waitq_claim(struct hd_waitq *q)
 
 	while ((w = q->head)) {
 		hd_waitq_unlink(q, w);
-		if (hd_event_claim(w->event)) {
+		if (hd_is_alone() && w->inside ? hd_event_claim_alone(w->event) :
+						 hd_event_claim(w->event)) {
 			w->won = true;
 			break;
 		}
@@ -135,10 +147,13 @@ static inline int hd_waiter_wait(struct hd_waiter *w, uint32_t *guard, struct hd
 {
 	int res;
 
-	if (__builtin_expect(w->ev.fiber && deadline == UINT64_MAX, 1))
-		res = hd_event_wait(&w->ev, why, what);
-	else
+	if (__builtin_expect(w->ev.fiber && deadline == UINT64_MAX, 1)) {
+		/* only read by who is alone, who came after us */
+		w->inside = true;
+		res = hd_event_wait_inside(&w->ev, why, what);
+	} else {
 		res = hd_event_wait_until(&w->ev, deadline, why, what);
+	}
 	/* by who did not come by the queue */
 	if (__builtin_expect(res < 0 && res != -EPIPE, 0)) {
 		hd_guard_lock(guard);
