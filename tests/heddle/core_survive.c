@@ -650,8 +650,6 @@ TEST_F_TIMEOUT(survive, another_template_in_user_space, 120)
 	EXPECT_STREQ("", s->err);
 }
 
-#endif
-
 /*
  * A class's template is not made again, as its setup was for once: that is said, and its
  * machines clone each other.
@@ -705,7 +703,6 @@ static int class_main(void *arg)
 	return err ?: hd_class_destroy(a.threads);
 }
 
-#ifdef __x86_64__
 TEST_F_TIMEOUT(survive, a_class_without_its_template, 120)
 {
 	pid_t who;
