@@ -263,6 +263,14 @@ int hd_write_all(int fd, const void *buf, size_t len)
 	return 0;
 }
 
+bool hd_may_try(void)
+{
+	if (!hd_self() || hd_replay || hd_cancelled() || !hd_enter())
+		return false;
+	hd_leave();
+	return true;
+}
+
 int hd_poll_blocking(int fd, unsigned int events, uint64_t deadline)
 {
 	struct pollfd p = { .fd = fd, .events = (short)events };

@@ -79,11 +79,9 @@ static void sleep_for_result(struct waiter *w)
 static int read_records(struct heddle_spawn_result *rec)
 {
 	int fd = hd_device_fd();
-	int r = hd_poll(fd, POLLIN, 0);		/* there already? */
+	int r = hd_poll(fd, POLLIN, UINT64_MAX);	/* at once if there is one */
 	ssize_t n;
 
-	if (r == -ETIMEDOUT)
-		r = hd_poll(fd, POLLIN, UINT64_MAX);
 	if (r < 0)
 		return r == -EINTR ? 0 : r;
 	/* Nobody else reads, so this one does not sleep. */

@@ -32,6 +32,11 @@ int hd_poll_blocking(int fd, unsigned int events, uint64_t deadline)
 	return -ENOSYS;
 }
 
+bool hd_may_try(void)
+{
+	return false;
+}
+
 int hd_sleep(uint64_t ns)
 {
 	(void)ns;
