@@ -53,6 +53,7 @@ struct hd_spawn {
 	/* The caller's, where the clone stores pidfd, and pid if a template makes it. */
 	struct heddle_spawn __user *up;
 	bool given;			/* to a template */
+	bool quiet;			/* which is SCHED_BATCH, and so is the child until it runs */
 
 	/* With USER. */
 	struct completion vfork;	/* nobody waits for it */

@@ -295,6 +295,8 @@ static int hd_child(void *arg)
 	struct hd_spawn *s = arg;
 	int err;
 
+	if (s->quiet)
+		hd_spawn_loud(current);
 	/* Closed or not: it holds the context, and is done when it says so. */
 	hd_child_enter(s, &s->ctx->children);
 	err = hd_child_exec(s);

@@ -124,8 +124,9 @@ static bool hd_change_policy(struct task_struct *t, unsigned int from, unsigned 
 /*
  * A task that wakes up may take the processor from who wakes it, since Linux 6.6 more often
  * than not, and the caller would wait for the clone after all.  One of SCHED_BATCH does not,
- * and is in nothing else unlike one of SCHED_NORMAL.  So a template is one for the length of a
- * wake-up.  Before it does anything it is what it was again, and so is what it makes.
+ * and is in nothing else unlike one of SCHED_NORMAL.  So a template is one from its wake-up
+ * until the child is made, which is born as one and does not stop the template before that
+ * sleeps again.  Before either does anything else it is what it was, or is to be.
  *
  * The scheduler's own functions may sleep, and ctx->lock keeps the template here.  All they
  * do where nothing but this changes is the store: under pi_lock, by which they and we exclude

@@ -60,7 +60,7 @@ struct hd_template {
 	u64 flags;
 	struct hd_bounds bounds;	/* as it parked */
 	struct hd_spawn *spawn;		/* to be made by it, given while it was IDLE; lock */
-	bool quiet;			/* SCHED_BATCH till it has woken up for it; lock */
+	bool quiet;			/* SCHED_BATCH till it has made it; lock */
 	wait_queue_head_t wait;
 };
 
@@ -343,11 +343,15 @@ static struct hd_request *hd_request_claim(struct hd_ctx *ctx, struct hd_templat
 
 	spin_lock(&ctx->lock);
 	t->kick = false;
-	hd_template_loud(t);
 	*spawn = t->spawn;
 	t->spawn = NULL;
 	t->state = *spawn ? HD_BUSY : HD_IDLE;
-	if (*spawn || t->released)
+	if (*spawn) {
+		(*spawn)->quiet = t->quiet;	/* and loud when it has been made, by the next call */
+		goto out;
+	}
+	hd_template_loud(t);
+	if (t->released)
 		goto out;
 	list_for_each_entry(r, &ctx->requests, node) {
 		if (!hd_may_serve(t, r))
