@@ -37,6 +37,7 @@
 #endif
 #define HD_SYS_SETPGID		HD_SYS(setpgid)
 #define HD_SYS_CLOSE_RANGE	HD_SYS(close_range)
+#define HD_SYS_EXECVE		HD_SYS(execve)
 
 /* How a kernel function sends its task to user space is known where it is tested. */
 #ifdef CONFIG_X86_64
@@ -48,7 +49,7 @@
 #define HD_FEAT_SPAWN_ANY						\
 	(HEDDLE_FEAT_SPAWN | HEDDLE_FEAT_SPAWN_FILES |			\
 	 HEDDLE_FEAT_SPAWN_CHDIR | HEDDLE_FEAT_SPAWN_SESSION |		\
-	 HEDDLE_FEAT_SPAWN_TEMPLATE | HD_FEAT_SPAWN_USER)
+	 HEDDLE_FEAT_SPAWN_TEMPLATE | HEDDLE_FEAT_SPAWN_IN_PLACE | HD_FEAT_SPAWN_USER)
 
 /*
  * One per open file.  Belongs to the mm and the thread group that opened it.

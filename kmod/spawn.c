@@ -8,11 +8,13 @@
  * child is made.  The child shares the caller's memory (CLONE_VM) but runs
  * only hd_child() until its exec: it never returns to the caller's code, has
  * no stack in its memory and reads none of it.  So there is nothing for which
- * the caller would have to wait.
+ * the caller would have to wait.  (With IN_PLACE its exec reads path and strings,
+ * which the caller has promised to leave alone.)
  *
  * struct hd_spawn outlives both: the caller and the child hold it, or the
  * context's list of results does.
  */
+#include <linux/compat.h>
 #include <linux/module.h>
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
@@ -30,7 +32,8 @@ MODULE_PARM_DESC(spawn_filtered,
 			 HEDDLE_SPAWN_SETSID | HEDDLE_SPAWN_PGROUP |		\
 			 HEDDLE_SPAWN_SIGMASK | HEDDLE_SPAWN_SIGDEFAULT |	\
 			 HEDDLE_SPAWN_UMASK | HEDDLE_SPAWN_NICE | HEDDLE_SPAWN_PIDFD |	\
-			 HEDDLE_SPAWN_USER | HEDDLE_SPAWN_CGROUP | HEDDLE_SPAWN_BY_TEMPLATE)
+			 HEDDLE_SPAWN_USER | HEDDLE_SPAWN_CGROUP | HEDDLE_SPAWN_BY_TEMPLATE | \
+			 HEDDLE_SPAWN_IN_PLACE)
 
 void hd_spawn_drop_files(struct hd_spawn *s)
 {
@@ -89,6 +92,8 @@ static int hd_spawn_check(const struct heddle_spawn *r)
 	if ((r->flags & (HEDDLE_SPAWN_SETSID | HEDDLE_SPAWN_PGROUP)) &&
 	    !hd_has(HEDDLE_FEAT_SPAWN_SESSION))
 		return -EOPNOTSUPP;
+	if ((r->flags & HEDDLE_SPAWN_IN_PLACE) && !hd_has(HEDDLE_FEAT_SPAWN_IN_PLACE))
+		return -EOPNOTSUPP;
 #ifdef CONFIG_SECCOMP
 	/* The child's execve and open are no system calls: no filter sees them. */
 	if (current->seccomp.mode && !READ_ONCE(spawn_filtered))
@@ -112,13 +117,8 @@ static struct hd_spawn *hd_spawn_alloc(struct hd_ctx *ctx, const struct heddle_s
 	s->result.cookie = r->cookie;
 	if (r->flags & HEDDLE_SPAWN_USER)
 		return s;
-	s->path = hd_copy_path(r->path);
-	if (IS_ERR(s->path)) {
-		err = PTR_ERR(s->path);
-		s->path = NULL;
-	} else {
-		err = hd_copy_args(s);
-	}
+	s->in_place = (r->flags & HEDDLE_SPAWN_IN_PLACE) && !in_compat_syscall();
+	err = s->in_place ? 0 : hd_copy_program(s);
 	if (!err)
 		err = hd_copy_actions(s);
 	if (!err)

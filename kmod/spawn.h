@@ -40,6 +40,7 @@ struct hd_spawn {
 
 	/* What the child needs; gone when it is done. */
 	struct heddle_spawn req;
+	bool in_place;			/* path, argv and envp are where req says */
 	char *path;
 	char *strings;
 	const char **argv;		/* argv, NULL, envp, NULL: one array */
@@ -65,8 +66,7 @@ void hd_spawn_strip(struct hd_spawn *s);	/* all but the result */
 void hd_spawn_put(struct hd_spawn *s);
 
 /* spawn_args.c */
-char *hd_copy_path(u64 upath);
-int hd_copy_args(struct hd_spawn *s);
+int hd_copy_program(struct hd_spawn *s);	/* path, argv, envp */
 int hd_copy_actions(struct hd_spawn *s);
 int hd_hold_files(struct hd_spawn *s);
 struct hd_held *hd_find_held(struct hd_spawn *s, int fd);

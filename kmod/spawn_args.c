@@ -12,7 +12,7 @@
 
 #define HD_ACTION_SIZE_V0	32
 
-char *hd_copy_path(u64 upath)
+static char *hd_copy_path(u64 upath)
 {
 	const char __user *from = u64_to_user_ptr(upath);
 	long len = strnlen_user(from, PATH_MAX);
@@ -119,7 +119,7 @@ static int hd_strings_add_all(struct hd_strings *st, u64 uarray)
 }
 
 /* argv, NULL, envp, NULL.  exec wants at least one argument, and gives it. */
-int hd_copy_args(struct hd_spawn *s)
+static int hd_copy_args(struct hd_spawn *s)
 {
 	/* exec's own limit, so that what it would refuse is not copied first. */
 	size_t limit = max_t(size_t, ARG_MAX,
@@ -152,6 +152,18 @@ out:
 	kvfree(st.start);
 	kvfree(st.buf);
 	return err;
+}
+
+int hd_copy_program(struct hd_spawn *s)
+{
+	s->path = hd_copy_path(s->req.path);
+	if (IS_ERR(s->path)) {
+		int err = PTR_ERR(s->path);
+
+		s->path = NULL;
+		return err;
+	}
+	return hd_copy_args(s);
 }
 
 static int hd_copy_action(struct hd_action *to, const struct heddle_spawn_action *a)

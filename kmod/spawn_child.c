@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // SPDX-FileCopyrightText: 2026 The heddle authors
 /*
- * SPAWN's child: see spawn.c.  It shares the caller's memory and reads none of it, and
- * never returns to the caller's code.
+ * SPAWN's child: see spawn.c.  It shares the caller's memory, of which its exec reads what
+ * is IN_PLACE and nothing else is read, and never returns to the caller's code.
  */
 #include <linux/close_range.h>
 #include <linux/cred.h>
@@ -203,6 +203,21 @@ static int hd_child_nice(struct hd_spawn *s)
 	return 0;
 }
 
+/*
+ * kernel_execve() looks up the page it copies to anew for each string, 1,100 instructions;
+ * the system call does so for each page.
+ */
+static int hd_child_become(struct hd_spawn *s)
+{
+	struct pt_regs regs;
+
+	if (s->in_place) {
+		hd_call_args(&regs, s->req.path, s->req.argv, s->req.envp);
+		return static_call(hd_HD_SYS_EXECVE)(&regs);
+	}
+	return *s->path ? static_call(hd_kernel_execve)(s->path, s->argv, s->envp) : -ENOENT;
+}
+
 static int hd_child_exec(struct hd_spawn *s)
 {
 	int err = hd_child_session(s);
@@ -218,9 +233,7 @@ static int hd_child_exec(struct hd_spawn *s)
 	if (err)
 		return err;
 	s->result.step = HEDDLE_STEP_EXEC;
-	if (!*s->path)
-		return -ENOENT;
-	return static_call(hd_kernel_execve)(s->path, s->argv, s->envp);
+	return hd_child_become(s);
 }
 
 /*

@@ -15,6 +15,7 @@ HD_SYMBOL(pid_t, kernel_clone, (struct kernel_clone_args *args),
 	  HEDDLE_FEAT_CLONE | HD_FEAT_SPAWN_ANY)
 HD_SYMBOL(int, kernel_execve, (const char *filename, const char *const *argv,
 			       const char *const *envp), HD_FEAT_SPAWN_ANY)
+HD_SYMBOL(long, HD_SYS_EXECVE, (const struct pt_regs *regs), HEDDLE_FEAT_SPAWN_IN_PLACE)
 HD_SYMBOL(void, do_group_exit, (int exit_code), HD_FEAT_SPAWN_ANY)
 HD_SYMBOL(int, replace_fd, (unsigned int fd, struct file *file, unsigned int flags),
 	  HEDDLE_FEAT_SPAWN_FILES)

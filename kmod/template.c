@@ -162,7 +162,7 @@ static void hd_template_kick(struct hd_template *t)
 	wake_up(&t->wait);
 }
 
-/* By the template, under ctx->lock, before it does anything. */
+/* By the template, under ctx->lock, before it does anything but to make what it was given. */
 static void hd_template_loud(struct hd_template *t)
 {
 	if (t->quiet)

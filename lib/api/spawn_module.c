@@ -340,7 +340,9 @@ int hd_spawn_module(const struct hd_spawn_req *req, struct hd_process *p,
 
 	struct heddle_spawn s = {
 		.flags = (uint64_t)(req->flags & (HD_SPAWN_SEARCH - 1)) << 1 |
-			 HEDDLE_SPAWN_PIDFD | (fiber ? 0 : HEDDLE_SPAWN_SYNC),
+			 HEDDLE_SPAWN_PIDFD | (fiber ? 0 : HEDDLE_SPAWN_SYNC) |
+			 (hd_device_features() & HEDDLE_FEAT_SPAWN_IN_PLACE ?
+			  HEDDLE_SPAWN_IN_PLACE : 0),
 		.cookie = (uintptr_t)&w,
 		.path = (uintptr_t)req->path,
 		.argv = (uintptr_t)req->argv,

@@ -5,6 +5,7 @@
  * CLOSE_FDS and a pidfd.  held: around the ioctl; whole: until the child is
  * reaped through the pidfd; call: until the result record is there.
  *
+ * in_place=0: the call copies path and strings; else they stay, as the library's do.
  * template=1: a template makes the child.  cpu=1: held is what the calling thread
  * itself executes in the ioctl, whoever else may run meanwhile.
  */
@@ -19,7 +20,7 @@
 extern char **environ;
 
 static int dev;
-static long cpu, by_template;
+static long cpu, by_template, in_place;
 static double reading;		/* of that clock, twice */
 
 static void *template_main(void *arg)
@@ -54,6 +55,7 @@ static void once(const char *tiny, double *held, double *whole, double *call)
 	char *av[] = { (char *)"tiny", NULL };
 	struct heddle_spawn s = {
 		.flags = HEDDLE_SPAWN_CLOSE_FDS | HEDDLE_SPAWN_PIDFD |
+			 (in_place ? HEDDLE_SPAWN_IN_PLACE : 0) |
 			 (by_template ? HEDDLE_SPAWN_BY_TEMPLATE : 0),
 		.path = (uintptr_t)tiny, .argv = (uintptr_t)av, .envp = (uintptr_t)environ,
 		.action_size = sizeof(struct heddle_spawn_action),
@@ -87,6 +89,7 @@ int main(int argc, char **argv)
 	if (dev < 0)
 		bench_die("/dev/heddle", errno);
 	cpu = bench_arg(argc, argv, "cpu", 0);
+	in_place = bench_arg(argc, argv, "in_place", 1);
 	by_template = bench_arg(argc, argv, "template", 0);
 	if (by_template)
 		start_template();

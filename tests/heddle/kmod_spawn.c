@@ -13,15 +13,21 @@ FIXTURE(spawn) {
 	int fd;
 	int out[2];			/* a pipe; children write to its end as 1 */
 	struct heddle_spawn s;
+	uint64_t more;			/* flags of every call */
 	struct heddle_spawn_action a[32];
 	char buf[4096];
 };
+
+FIXTURE_VARIANT(spawn) { uint64_t more; };
+FIXTURE_VARIANT_ADD(spawn, copied) { .more = 0 };
+FIXTURE_VARIANT_ADD(spawn, in_place) { .more = HEDDLE_SPAWN_IN_PLACE };
 
 FIXTURE_SETUP(spawn)
 {
 	memset(self, 0, sizeof(*self));
 	self->fd = -1;
-	KMOD_NEED(HEDDLE_FEAT_SPAWN);
+	KMOD_NEED(HEDDLE_FEAT_SPAWN | (variant->more ? HEDDLE_FEAT_SPAWN_IN_PLACE : 0));
+	self->more = variant->more;
 	self->fd = kmod_open();
 	ASSERT_LE(0, self->fd);
 	ASSERT_EQ(0, pipe2(self->out, O_CLOEXEC));
@@ -61,11 +67,17 @@ static void act_path(FIXTURE_DATA(spawn) *self, uint32_t op, int fd, const char 
 	a->mode = 0666;
 }
 
+static int ask(FIXTURE_DATA(spawn) *self)
+{
+	self->s.flags |= self->more;
+	return ioctl(self->fd, HEDDLE_IOC_SPAWN, &self->s);
+}
+
 static int spawnv(FIXTURE_DATA(spawn) *self, const char *const *argv)
 {
 	self->s.path = (uintptr_t)argv[0];
 	self->s.argv = (uintptr_t)argv;
-	return ioctl(self->fd, HEDDLE_IOC_SPAWN, &self->s);
+	return ask(self);
 }
 
 /* Waits for the last child; its exit status, or -signal. */
@@ -163,6 +175,33 @@ TEST_F(spawn, arguments_and_environment)
 	EXPECT_STREQ("zero||two words|1|b b\n", self->buf);
 }
 
+/* Without a copy what is written after the call is what the program gets. */
+TEST_F(spawn, strings_are_of_their_time)
+{
+	char fifo[] = "/tmp/kmod_fifo.XXXXXX", arg[] = "then";
+	const char *argv[] = { "/bin/echo", arg, NULL };
+	ssize_t n;
+	int fd;
+
+	KMOD_NEED(HEDDLE_FEAT_SPAWN_FILES);
+	ASSERT_LT(0, temp_name(fifo));
+	ASSERT_EQ(0, mkfifo(fifo, 0600));
+	self->s.flags = 0;
+	act_dup2(self, self->out[1], 1);
+	act_path(self, HEDDLE_SPAWN_OP_OPEN, 0, fifo, O_RDONLY);
+	ASSERT_EQ(0, spawnv(self, argv));
+	memcpy(arg, "now!", 4);
+	fd = open(fifo, O_WRONLY | O_CLOEXEC);	/* the child goes on */
+	EXPECT_LE(0, fd);
+	EXPECT_EQ(0, reap(self));
+	n = read(self->out[0], self->buf, sizeof(self->buf) - 1);
+	ASSERT_LT(0, n);
+	self->buf[n] = 0;
+	EXPECT_STREQ(self->more ? "now!\n" : "then\n", self->buf);
+	close(fd);
+	unlink(fifo);
+}
+
 TEST_F(spawn, many_strings)
 {
 	enum { N = 3000 };
@@ -187,6 +226,16 @@ TEST_F(spawn, many_strings)
 	EXPECT_STREQ(want, self->buf);
 }
 
+/* Of a program that cannot be had: by the call where it copies, by the exec in place. */
+static int refusal(FIXTURE_DATA(spawn) *self)
+{
+	if (self->s.pid <= 0)
+		return self->more ? -1 : errno;
+	if (reap(self) != 127 || self->s.step != HEDDLE_STEP_EXEC || !self->more)
+		return -1;
+	return self->s.error;
+}
+
 TEST_F(spawn, too_much)
 {
 	size_t big = 128 << 10;
@@ -196,16 +245,16 @@ TEST_F(spawn, too_much)
 	memset(str, 'x', big);
 	str[big] = 0;
 	/* One string of more than 32 pages, counting its end, is one too long. */
-	EXPECT_EQ(-1, spawnv(self, (const char *const *)argv));
-	EXPECT_EQ(E2BIG, errno);
+	spawnv(self, (const char *const *)argv);
+	EXPECT_EQ(E2BIG, refusal(self));
 	str[big - 1] = 0;
 	EXPECT_EQ(0, spawnv(self, (const char *const *)argv));
 	EXPECT_EQ(0, self->s.error);
 	EXPECT_EQ(0, reap(self));
 	for (i = 2; i < 199; i++)
 		argv[i] = str;
-	EXPECT_EQ(-1, spawnv(self, (const char *const *)argv));
-	EXPECT_EQ(E2BIG, errno);
+	spawnv(self, (const char *const *)argv);
+	EXPECT_EQ(E2BIG, refusal(self));
 	self->s.nr_actions = 1025;
 	EXPECT_EQ(-1, spawnv(self, true_argv));
 	EXPECT_EQ(E2BIG, errno);
@@ -221,21 +270,21 @@ TEST_F(spawn, bad_addresses)
 	const char *argv[] = { "/bin/true", (char *)8, NULL };
 	char *longpath = malloc(8192);
 
-	EXPECT_EQ(-1, spawnv(self, argv));
-	EXPECT_EQ(EFAULT, errno);
+	spawnv(self, argv);
+	EXPECT_EQ(EFAULT, refusal(self));
 	self->s.path = 8;
-	EXPECT_EQ(-1, ioctl(self->fd, HEDDLE_IOC_SPAWN, &self->s));
-	EXPECT_EQ(EFAULT, errno);
+	ask(self);
+	EXPECT_EQ(EFAULT, refusal(self));
 	self->s.path = (uintptr_t)"/bin/true";
 	self->s.argv = 8;
-	EXPECT_EQ(-1, ioctl(self->fd, HEDDLE_IOC_SPAWN, &self->s));
-	EXPECT_EQ(EFAULT, errno);
+	ask(self);
+	EXPECT_EQ(EFAULT, refusal(self));
 	memset(longpath, '/', 8191);
 	longpath[8191] = 0;
 	argv[0] = longpath;
 	argv[1] = NULL;
-	EXPECT_EQ(-1, spawnv(self, argv));
-	EXPECT_EQ(ENAMETOOLONG, errno);
+	spawnv(self, argv);
+	EXPECT_EQ(ENAMETOOLONG, refusal(self));
 	free(longpath);
 	self->s.nr_actions = 2;
 	self->s.actions = 8;
@@ -245,7 +294,7 @@ TEST_F(spawn, bad_addresses)
 	self->s.nr_actions = 0;
 	self->s.argv = 0;
 	self->s.envp = 0;
-	EXPECT_EQ(0, ioctl(self->fd, HEDDLE_IOC_SPAWN, &self->s));
+	EXPECT_EQ(0, ask(self));
 	EXPECT_EQ(0, self->s.error);
 	EXPECT_EQ(0, reap(self));
 }

@@ -57,7 +57,7 @@ done
 check $ok "unloaded right after spawns"
 
 ok=0
-for sym in kernel_clone kernel_execve do_group_exit replace_fd __x64_sys_close_range set_fs_pwd \
+for sym in kernel_clone kernel_execve __x64_sys_execve do_group_exit replace_fd __x64_sys_close_range set_fs_pwd \
 	   ksys_setsid __x64_sys_setpgid do_futex ptrace_may_access from_mnt_ns "kernel_clone,kernel_execve,do_futex"; do
 	unload || ok=1
 	insmod "$ko" hide="$sym" || ok=1

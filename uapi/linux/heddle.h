@@ -35,6 +35,7 @@
 #define HEDDLE_FEAT_EXECLOCK	(1ULL << 7)	/* CLONE and SPAWN honour the exec lock */
 #define HEDDLE_FEAT_SPAWN_USER	(1ULL << 8)	/* SPAWN: USER, CGROUP */
 #define HEDDLE_FEAT_SPAWN_TEMPLATE (1ULL << 9)	/* SPAWN: BY_TEMPLATE; TEMPLATE: SPAWN */
+#define HEDDLE_FEAT_SPAWN_IN_PLACE (1ULL << 10)	/* SPAWN: IN_PLACE */
 
 struct heddle_info {
 	__u32 abi;		/* out: HEDDLE_ABI_VERSION */
@@ -126,6 +127,13 @@ struct heddle_clone {
  * with STEP_CLONE and pid 0.  Not with SYNC or USER.
  */
 #define HEDDLE_SPAWN_BY_TEMPLATE (1ULL << 11)
+/*
+ * path, argv, envp and all that they point to stay as they are until the result
+ * is there: the child's exec reads them where they are, as execve(2) would.  What
+ * is wrong with them is an error of STEP_EXEC, not of the call.  A 32-bit caller's
+ * are copied all the same.  Not with USER.
+ */
+#define HEDDLE_SPAWN_IN_PLACE	(1ULL << 12)
 
 /* File actions, applied in order, after SETSID/PGROUP and before exec. */
 enum heddle_spawn_op {

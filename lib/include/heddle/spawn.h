@@ -168,8 +168,10 @@ struct hd_spawn_error {
  * exec is done: *p then names the process.  Else a negative errno, and in *err
  * (may be NULL) the step that failed; no process, zombie or fd is left.
  * The order of steps is that of heddle-spawn(3).
- * actions may be NULL with n 0; attr may be NULL.  Blocks the fiber; outside
- * the runtime, the thread.
+ * actions may be NULL with n 0; attr may be NULL.  All of the request is read until it
+ * returns, not only at the call: who changes it meanwhile (the environment, with envp
+ * NULL) has what a setenv beside a getenv has.  Blocks the fiber; outside the runtime,
+ * the thread.
  */
 HD_API int hd_spawn(struct hd_process *p, const char *path, char *const argv[],
 		    char *const envp[], const struct hd_spawn_action *actions, unsigned int n,
