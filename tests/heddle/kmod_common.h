@@ -60,6 +60,22 @@ static inline uint64_t kmod_features(void)
 	return info.features;
 }
 
+/* Is the module to do without that function of the kernel (check-hidden)? */
+static inline bool kmod_hidden(const char *name)
+{
+	FILE *f = fopen("/sys/module/heddle/parameters/hide", "re");
+	char list[512] = "", *rest = list, *word;
+	bool found = false;
+
+	if (f && !fgets(list, sizeof(list), f))
+		list[0] = 0;
+	if (f)
+		fclose(f);
+	while (!found && (word = strsep(&rest, ",\n")))
+		found = !strcmp(word, name);
+	return found;
+}
+
 static inline double kmod_now(void)
 {
 	struct timespec t;
