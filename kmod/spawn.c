@@ -87,7 +87,9 @@ static int hd_spawn_check(const struct heddle_spawn *r)
 	if ((r->flags & HEDDLE_SPAWN_BY_TEMPLATE) &&
 	    (r->flags & (HEDDLE_SPAWN_SYNC | HEDDLE_SPAWN_USER)))
 		return -EINVAL;
-	if ((r->flags & HEDDLE_SPAWN_CLOSE_FDS) && !hd_has(HEDDLE_FEAT_SPAWN_FILES))
+	/* With USER it is close_range() alone, without which there is no USER. */
+	if ((r->flags & (HEDDLE_SPAWN_CLOSE_FDS | HEDDLE_SPAWN_USER)) == HEDDLE_SPAWN_CLOSE_FDS &&
+	    !hd_has(HEDDLE_FEAT_SPAWN_FILES))
 		return -EOPNOTSUPP;
 	if ((r->flags & (HEDDLE_SPAWN_SETSID | HEDDLE_SPAWN_PGROUP)) &&
 	    !hd_has(HEDDLE_FEAT_SPAWN_SESSION))
