@@ -270,10 +270,24 @@ void hd_spawn_orphan(struct hd_ctx *ctx)
 	spin_unlock(&ctx->lock);
 }
 
+/* What a system call would be restarted by: there is none, and nobody else knows of these. */
+static int hd_child_error(int err)
+{
+	switch (err) {
+	case -ERESTARTSYS:
+	case -ERESTARTNOINTR:
+	case -ERESTARTNOHAND:
+	case -ERESTART_RESTARTBLOCK:
+		return -EINTR;
+	}
+	return err;
+}
+
 void hd_child_report(struct hd_spawn *s, int err)
 {
 	struct hd_ctx *ctx = s->ctx;
 
+	err = hd_child_error(err);
 	hd_spawn_strip(s);
 	s->result.pid = pid_nr_ns(s->child ?: task_tgid(current), ns_of_pid(ctx->tgid));
 	s->result.error = -err;
