@@ -89,6 +89,24 @@ static int hd_user_files(struct hd_spawn *s)
 	return err;
 }
 
+static int hd_is_ours(const void *ctx, struct file *file, unsigned int fd)
+{
+	return file->private_data == ctx;	/* nobody else's is that */
+}
+
+/*
+ * A sibling of the caller may have closed the device before the table was the child's own.
+ * Then its end is told when the context's is, which is never if the caller waits: its call
+ * keeps the context.
+ */
+static int hd_user_can_tell(struct hd_spawn *s)
+{
+	if (!(s->req.flags & HEDDLE_SPAWN_SYNC) ||
+	    iterate_fd(current->files, 0, hd_is_ours, s->ctx))
+		return 0;
+	return -EBADF;
+}
+
 /* Before @s goes.  Who plays by the rules is past that; its threads may be elsewhere. */
 static void hd_guest_forget(struct hd_spawn *s)
 {
@@ -130,6 +148,8 @@ int hd_user_child(void *arg)
 	struct hd_spawn *s = arg;
 	int err = hd_user_files(s);
 
+	if (!err)
+		err = hd_user_can_tell(s);
 	if (!err) {
 		hd_user_enter(&s->req);
 		hd_guest_add(s);
