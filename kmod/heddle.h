@@ -22,6 +22,8 @@
 
 #include "uapi/linux/heddle.h"	/* ours, whatever the kernel has */
 
+#include "points.h"
+
 #define HD_MAX_ACTIONS		1024
 #define HD_MAX_RESULTS		65536	/* spawns in flight or unread, per context */
 

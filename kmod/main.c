@@ -64,7 +64,9 @@ void hd_ctx_put(struct hd_ctx *ctx)
 
 static int hd_release(struct inode *inode, struct file *file)
 {
+	hd_point(closing);
 	hd_guests_free(file->private_data);
+	hd_point(closed);
 	hd_ctx_put(file->private_data);
 	return 0;
 }
@@ -93,6 +95,7 @@ static int hd_flush(struct file *file, fl_owner_t id)
 {
 	struct hd_ctx *ctx = file->private_data;
 
+	hd_point(flushing);
 	if (task_tgid(current) != ctx->tgid)
 		hd_spawn_left(ctx);
 	if (hd_user_has_ended(ctx))
@@ -276,6 +279,7 @@ static void __exit hd_exit(void)
 {
 	/* No file is open; children of closed contexts may still be on their way. */
 	misc_deregister(&hd_misc);
+	hd_point(unloading);
 	hd_spawn_drain();
 }
 

@@ -73,6 +73,7 @@ int hd_page_mmap(struct hd_ctx *ctx, struct vm_area_struct *vma)
 		page = hd_page_alloc();
 		if (!page)
 			return -ENOMEM;
+		hd_point(page_made);
 		/* Published only when its header is written. */
 		smp_store_release(&ctx->page, page);
 	}
@@ -110,6 +111,7 @@ void hd_exec_read_unlock(struct hd_ctx *ctx)
 	old = atomic64_fetch_sub_release(HEDDLE_EXEC_READER, (atomic64_t *)&page->exec.state);
 	if ((old & HEDDLE_EXEC_READERS) != HEDDLE_EXEC_READER || !(old & HEDDLE_EXEC_WRITER))
 		return;
+	hd_point(exec_unlocking);
 	low = (u32 __user *)(user + offsetof(struct heddle_page, exec.state));
 #ifdef __BIG_ENDIAN
 	low++;
@@ -181,8 +183,10 @@ int hd_exec_read_lock(struct hd_ctx *ctx)
 
 	hd_page_add(ctx, exec.kernel_waits, 1);
 	phase = hd_phase(old);
+	hd_point(exec_waiting);
 	if (hd_wait_interruptible(ctx->exec_wait,
 				  hd_phase(atomic64_read_acquire(state)) != phase)) {
+		hd_point(exec_interrupted);
 		hd_exec_withdraw(ctx, state, phase);
 		return -ERESTARTNOINTR;
 	}

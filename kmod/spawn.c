@@ -191,13 +191,19 @@ long hd_ioctl_spawn(struct hd_ctx *ctx, void *arg, void __user *uarg)
 	if (!sync && !hd_spawn_charge(ctx))
 		goto out;
 
+	hd_point(spawn_made);
 	err = hd_exec_read_lock(ctx);
-	if (!err && hd_spawn_hand_over(ctx, s))
+	hd_point(spawn_locked);
+	if (!err && hd_spawn_hand_over(ctx, s)) {
+		hd_point(spawn_given);
 		return 0;	/* with the lock, and with @s */
+	}
 	if (!err) {
 		err = hd_spawn_clone(ctx, s);
+		hd_point(spawn_cloned);
 		hd_exec_read_unlock(ctx);
 	}
+	hd_point(spawn_unlocked);
 	if (err <= 0) {
 		if (!sync)
 			hd_spawn_uncharge(ctx);
@@ -208,6 +214,7 @@ long hd_ioctl_spawn(struct hd_ctx *ctx, void *arg, void __user *uarg)
 		err = -EINTR;	/* we are being killed; the child holds what it needs */
 		goto out;
 	}
+	hd_point(spawn_reported);
 	hd_spawn_answer(s, err);
 	err = 0;
 out:
@@ -253,6 +260,7 @@ ssize_t hd_spawn_read(struct hd_ctx *ctx, char __user *buf, size_t len, bool non
 				return err;
 			continue;
 		}
+		hd_point(spawn_read);
 		err = copy_to_user(buf + done, &s->result, size);
 		if (err) {
 			/* Not lost: the next read gets it. */

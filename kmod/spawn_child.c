@@ -232,6 +232,7 @@ static int hd_child_exec(struct hd_spawn *s)
 		err = hd_child_files(s);
 	if (err)
 		return err;
+	hd_point(child_prepared);
 	s->result.step = HEDDLE_STEP_EXEC;
 	return hd_child_become(s);
 }
@@ -325,9 +326,13 @@ static int hd_child(void *arg)
 	if (s->quiet)
 		hd_spawn_loud(current);
 	/* Closed or not: it holds the context, and is done when it says so. */
+	hd_point(child_begun);
 	hd_child_enter(s, &s->ctx->children);
+	hd_point(child_entered);
 	err = hd_child_exec(s);
+	hd_point(child_executed);
 	hd_child_report(s, err);
+	hd_point(child_reported);
 	hd_child_done();
 	if (err)	/* a pending SIGKILL's status wins */
 		static_call(hd_do_group_exit)(127 << 8);

@@ -166,6 +166,7 @@ void hd_spawn_unserved(struct hd_spawn *s, int err)
 	struct hd_ctx *ctx = s->ctx;
 
 	hd_exec_read_unlock(ctx);
+	hd_point(serve_failed);
 	hd_spawn_strip(s);
 	s->result.step = HEDDLE_STEP_CLONE;
 	s->result.error = -err;
@@ -178,14 +179,18 @@ void hd_spawn_unserved(struct hd_spawn *s, int err)
 void hd_spawn_serve(struct hd_spawn *s)
 {
 	struct hd_ctx *ctx = s->ctx;
-	pid_t pid = hd_spawn_clone(ctx, s);
+	pid_t pid;
 
+	hd_point(serve_taken);
+	pid = hd_spawn_clone(ctx, s);
+	hd_point(serve_cloned);
 	if (pid <= 0) {
 		/* Interrupted: the template is about to leave. */
 		hd_spawn_unserved(s, pid == -ERESTARTNOINTR ? -EAGAIN : pid);
 		return;
 	}
 	hd_exec_read_unlock(ctx);
+	hd_point(serve_unlocked);
 	hd_page_add(ctx, spawns, 1);
 	hd_spawn_put(s);
 }

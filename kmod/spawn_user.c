@@ -146,8 +146,11 @@ static void hd_guest_add(struct hd_spawn *s)
 int hd_user_child(void *arg)
 {
 	struct hd_spawn *s = arg;
-	int err = hd_user_files(s);
+	int err;
 
+	hd_point(guest_begun);
+	err = hd_user_files(s);
+	hd_point(guest_prepared);
 	if (!err)
 		err = hd_user_can_tell(s);
 	if (!err) {
@@ -157,6 +160,7 @@ int hd_user_child(void *arg)
 		s->result.step = HEDDLE_STEP_CLONE;
 		hd_child_report(s, err);
 	}
+	hd_point(guest_entered);
 	hd_child_done();
 	if (err)
 		static_call(hd_do_group_exit)(127 << 8);
@@ -187,6 +191,7 @@ void hd_spawn_left(struct hd_ctx *ctx)
 	spin_unlock(&ctx->lock);
 	if (!found)
 		return;
+	hd_point(guest_leaving);
 	hd_guest_forget(found);
 	found->result.step = HEDDLE_STEP_KILLED;
 	hd_child_report(found, exiting ? -EINTR : 0);

@@ -283,6 +283,7 @@ static struct hd_template *hd_template_enter(struct hd_ctx *ctx, u64 flags)
 	new->flags = flags;
 	init_waitqueue_head(&new->wait);
 	hd_bounds_get(&new->bounds);
+	hd_point(template_made);
 
 	/* Before fdinfo, or a request that is served, says that it is there. */
 	hd_page_add(ctx, templates_parked, 1);
@@ -328,6 +329,7 @@ static int hd_template_leave(struct hd_ctx *ctx, struct hd_template *t, int err)
 	ctx->parked--;
 	hd_requests_pass_on(ctx, &gone);
 	spin_unlock(&ctx->lock);
+	hd_point(template_left);
 	hd_page_add(ctx, templates_parked, -1);
 	hd_gone_free(&gone);
 	if (spawn)
@@ -399,7 +401,9 @@ static int hd_request_serve(struct hd_ctx *ctx, struct hd_template *t, struct hd
 {
 	pid_t pid;
 
+	hd_point(template_claimed);
 	pid = static_call(hd_kernel_clone)(&req->args);
+	hd_point(template_cloned);
 	if (pid == -ERESTARTNOINTR && fatal_signal_pending(current))
 		pid = -EOWNERDEAD;
 	if (pid > 0)
@@ -424,6 +428,7 @@ long hd_ioctl_template(struct hd_ctx *ctx, void *arg, void __user *uarg)
 	t = hd_template_enter(ctx, p->flags);
 	if (!t)
 		return -ENOMEM;
+	hd_point(template_parked);
 	while (!err) {
 		req = hd_request_claim(ctx, t, &spawn);
 		if (spawn)
@@ -435,6 +440,7 @@ long hd_ioctl_template(struct hd_ctx *ctx, void *arg, void __user *uarg)
 		else	/* interruptible: a sibling's exec or exit waits for us to go */
 			err = wait_event_freezable(t->wait, READ_ONCE(t->kick));
 	}
+	hd_point(template_leaving);
 	return hd_template_leave(ctx, t, err);
 }
 
@@ -453,6 +459,7 @@ long hd_ioctl_release(struct hd_ctx *ctx, void *arg, void __user *uarg)
 	/* One that is busy serves what it has taken; the rest has no server now. */
 	hd_requests_fail(ctx, &gone);
 	spin_unlock(&ctx->lock);
+	hd_point(template_released);
 	hd_gone_free(&gone);
 	return 0;
 }
@@ -648,11 +655,14 @@ static int hd_request_wait(struct hd_ctx *ctx, struct hd_request *req)
 		case HD_DONE:
 			return req->result;
 		case HD_CLAIMED:
+			hd_point(clone_claimed);
 			/* it will be answered, whenever that is */
 			if (hd_wait_interruptible(req->wait,
 					smp_load_acquire(&req->state) != HD_CLAIMED) &&
-			    hd_request_leave(ctx, req))
+			    hd_request_leave(ctx, req)) {
+				hd_point(clone_left);
 				return -ERESTARTNOINTR;
+			}
 			break;
 		case HD_QUEUED:
 			if (left < 0 && hd_request_withdraw(ctx, req))
@@ -705,12 +715,16 @@ static int hd_request_make(struct hd_ctx *ctx, struct hd_request *req)
 		err = hd_exec_read_lock(ctx);
 		if (err)
 			return err;
+		hd_point(clone_locked);
 		err = hd_request_submit(ctx, req);
+		hd_point(clone_submitted);
 	}
 	if (!err)
 		err = hd_request_wait(ctx, old ?: req);
+	hd_point(clone_answered);
 	if (!done && err != -ERESTARTNOINTR)
 		hd_exec_read_unlock(ctx);
+	hd_point(clone_unlocked);
 	if (old)
 		hd_request_put(old);
 	return err;
@@ -733,6 +747,7 @@ long hd_ioctl_clone(struct hd_ctx *ctx, void *arg, void __user *uarg)
 	req = hd_request_alloc(p);
 	if (!req)
 		return -ENOMEM;
+	hd_point(clone_made);
 	err = hd_request_make(ctx, req);
 	if (err > 0)
 		err = put_user(err, &up->tid);

@@ -49,7 +49,7 @@ picked() { # picked PLACE
 	6.*|sid) echo 'core_[a-l]*' 'core_[n-z]*' 'kmod_*' 'spawn_*' 'state_*' rig_smoke tool_ps.sh ;;
 	aarch64|riscv64) echo 'core_[a-l]*' 'core_[n-z]*' 'spawn_*' 'state_*' fault_lib rig_smoke ;;
 	san-*) echo san_planted core_alone core_sync core_sync_more core_rwlock core_select core_select_more state_publish rig_smoke ;;
-	*) echo kmod_abi kmod_clone kmod_execlock kmod_soak kmod_spawn kmod_spawn_template kmod_spawn_user kmod_state kmod_survive kmod_fault fuzz_smoke.sh ;;
+	*) echo kmod_abi kmod_clone kmod_execlock kmod_points kmod_soak kmod_spawn kmod_spawn_template kmod_spawn_user kmod_state kmod_survive kmod_fault fuzz_smoke.sh ;;
 	esac
 }
 

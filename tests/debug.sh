@@ -41,7 +41,7 @@ for k in ${KERNEL:-kasan lockdep kcsan}; do
 	log=$logs/$k-tests
 	# shellcheck disable=SC2086 # patterns
 	tests/vm/vm.sh -k "$k" -M heddle -m 3G -t 7200 -- \
-		tests/run.sh "$O/tests" ${TESTS:-$all} >"$log" 2>&1
+		env KMOD_POINTS=all tests/run.sh "$O/tests" ${TESTS:-$all} >"$log" 2>&1
 	status=$?
 	tests/summary.sh "$log" | tail -n 1 | sed 's/^/# /'
 	grep -q '^ok ' "$log" && ! grep -q '^not ok' "$log" || status=1

@@ -9,7 +9,8 @@
 # for STRESS seconds (600; 0: not), and everything at once (soak_all), at random for a
 # tenth of the time and by as many seeds of heddle-replay(3) as 300 for each minute; with
 # the sanitizers for a twentieth.  On each kernel, first, the module's users come and go for
-# a tenth of the time (kmod_soak).  Says how long it ran, how often each part of a test did,
+# a tenth of the time (kmod_soak), and a module with points has its users killed at
+# each of them (kmod_points).  Says how long it ran, how often each part of a test did,
 # and which ever failed, in this run and in all of the same sources (those of lib, kmod,
 # uapi and tests as they are: build/soak.sums); and what kmod_soak counted, of each kind.
 #
@@ -126,6 +127,17 @@ begin=$((begin + $(date +%s) - sanitizing))
 for kernel in ${KERNEL:-6.1 6.12}; do
 	make "kmod-$kernel" >>"$log" 2>&1 || die "the module does not build for $kernel"
 done
+# A module that is built for it, all its points walked: Debian's kernels inject no faults.
+points_of_module() { # points_of_module KERNEL
+	local kdir ko=$O/kmod/$1/points/heddle.ko
+
+	kdir=$(tests/vm/kernel.sh --kdir "$1") &&
+		make -s -C kmod KDIR="$kdir" O="$O/kmod/$1/points" POINTS=1 >>"$log" 2>&1 ||
+		die "the module does not build for $1 with points: see ${log#"$TOP/"}"
+	round "$1" tests/vm/vm.sh -k "$1" -M "$ko" -m 2G -t 1800 -- \
+		env VM=1 KMOD_POINTS=all HEDDLE_KO="$ko" tests/run.sh "$O/tests" kmod_points
+}
+
 # What the module's users make, all counted.
 users_of_module() { # users_of_module KERNEL
 	local first=${SOAK_SEED:-$((begin % 1000000 + 1))}
@@ -141,6 +153,11 @@ users_of_module() { # users_of_module KERNEL
 	} | tee -a "$counts" >&2
 }
 
+case ${TESTS:-kmod_points} in *kmod_points*)
+	for kernel in ${KERNEL:-6.1 6.12}; do
+		points_of_module "$kernel"
+	done
+esac
 case ${TESTS:-kmod_soak} in *kmod_soak*)
 	for kernel in ${KERNEL:-6.1 6.12}; do
 		users_of_module "$kernel"

@@ -98,6 +98,14 @@ static inline int group_put(const struct group *g, const char *file, const char 
 	return put_file(path, text);
 }
 
+static inline void put_controller(const char *path, const char *controller)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "+%s", controller);
+	put_file(path, text);
+}
+
 /*
  * A group of our own, where @file is; v2 if that is possible.  False: there can
  * be none (not root, no such controller).
@@ -112,7 +120,7 @@ static inline bool group_make(struct group *g, const char *controller, const cha
 			continue;
 		if (!v1 && strcmp(controller, "freezer")) {
 			snprintf(path, sizeof(path), "%s/cgroup.subtree_control", mount);
-			put_file(path, "+pids");
+			put_controller(path, controller);
 		}
 		g->v1 = v1;
 		snprintf(g->dir, sizeof(g->dir), "%s/heddle-%d", mount, (int)getpid());
