@@ -11,6 +11,9 @@
  * The machine's store of in_runtime may stay in its store buffer, as on any processor,
  * until an atomic of its own or a membarrier drains that.
  *
+ * At the end the machine's fiber, which is locked to its thread, parks when the processor is
+ * given up, and the thread wakes it.
+ *
  * Holds: nobody is at the object with another; nobody waits for ever.
  *
  * BROKEN leaves out one thing, and has to be found:
@@ -21,6 +24,7 @@
  *	5  to begin again takes no timer lock
  *	6  it is begun again though a thread outside has called
  *	7  the machine waits for the lock of who waits for it
+ *	8  who is locked parks without the atomic, as others do who were alone
  */
 #ifndef BROKEN
 #define BROKEN	0
@@ -31,6 +35,11 @@ bool alone = true, company, outside;
 bool in_runtime, buffered;		/* in memory; and a 1 that is on its way there */
 bool lock, timer_lock, guard;
 byte there;				/* at the object */
+
+#define PARKED	1
+#define CLAIMED	2
+byte word;				/* of the event that the fiber waits for */
+bool woken;
 
 inline take(l)
 {
@@ -97,7 +106,7 @@ inline begin()
 
 active proctype machine()
 {
-	byte n;
+	byte n, was;
 	bool plain;
 
 	do
@@ -133,7 +142,18 @@ active proctype machine()
 		/* in the order of the stores */
 		atomic { buffered = false; in_runtime = false }
 	:: n == ROUNDS -> break
-	od
+	od;
+	/* the processor is given up: nobody waits for this any more */
+#if BROKEN == 8
+	if
+	:: plain -> was = word; word = was | PARKED
+	:: !plain -> atomic { was = word; word = was | PARKED }
+	fi;
+#else
+	atomic { was = word; word = was | PARKED };
+#endif
+	/* or it had happened */
+	woken || was & CLAIMED
 }
 
 /* What is in the buffer gets to memory some time. */
@@ -153,7 +173,11 @@ active proctype thread()
 	lock = false;
 	take(guard);
 	be_there();
-	guard = false
+	guard = false;
+	atomic {
+		woken = word & PARKED;
+		word = word | CLAIMED
+	}
 }
 
 active proctype third()
