@@ -91,17 +91,11 @@ static bool reaped_now(int pidfd, siginfo_t *si, struct rusage *usage)
 	return hd_may_try() && !wait_id(pidfd, si, WNOHANG, usage) && si->si_pid;
 }
 
-/* 0, or what hd_wait_until returns; *si tells of the end. */
-static int reap(int pidfd, siginfo_t *si, struct rusage *usage, uint64_t deadline)
+/* Where the fiber could not wait, sleep in waitid, without a processor. */
+static int reap(int pidfd, siginfo_t *si, struct rusage *usage, bool ended)
 {
-	int ended, r;
+	int r;
 
-	if (reaped_now(pidfd, si, usage))
-		return 0;
-	ended = await_end(pidfd, deadline);
-	if (ended < 0)
-		return ended;
-	/* Where the fiber could not wait, sleep in waitid, without a processor. */
 	if (!ended)
 		hd_block_begin();
 	r = wait_id(pidfd, si, 0, usage);
@@ -113,13 +107,16 @@ static int reap(int pidfd, siginfo_t *si, struct rusage *usage, uint64_t deadlin
 int hd_wait_until(struct hd_process *p, int *status, struct rusage *usage, uint64_t deadline)
 {
 	siginfo_t si = { 0 };
-	int r;
+	int r = 0;
 
 	if (p->pidfd < 0)
 		return -EBADF;
-	r = reap(p->pidfd, &si, usage, deadline);
-	if (r == -ETIMEDOUT || r == -ECANCELED)
-		return r;
+	if (!reaped_now(p->pidfd, &si, usage)) {
+		r = await_end(p->pidfd, deadline);
+		if (r < 0)
+			return r;	/* it is still to be waited for */
+		r = reap(p->pidfd, &si, usage, r);
+	}
 	/* Not a pidfd: the caller's mistake, and not ours to close. */
 	if (r == -EBADF || r == -EINVAL)
 		return r;
