@@ -2,12 +2,13 @@
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 #include "ground/futex.h"
 
-void hd_lock_slow(struct hd_lock *l)
+void hd_lock_slow(struct hd_lock *l, int looks, int pauses)
 {
-	for (int i = 0; i < 60; i++) {
+	for (int n = 1; looks--; n = pauses) {
+		for (int i = 0; i < n; i++)
+			hd_cpu_relax();
 		if (atomic_load_explicit(&l->word, memory_order_relaxed) == 0 && hd_trylock(l))
 			return;
-		hd_cpu_relax();
 	}
 	/* acquire: pairs with hd_unlock; from here on the holder has to wake us */
 	while (atomic_exchange_explicit(&l->word, 2, memory_order_acquire) != 0)

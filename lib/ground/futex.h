@@ -52,7 +52,8 @@ struct hd_lock {
 	_Atomic uint32_t word;
 };
 
-void hd_lock_slow(struct hd_lock *l);
+/* looks: before it sleeps, the first at once; pauses: ahead of each of the others. */
+void hd_lock_slow(struct hd_lock *l, int looks, int pauses);
 
 static inline bool hd_trylock(struct hd_lock *l)
 {
@@ -66,7 +67,7 @@ static inline bool hd_trylock(struct hd_lock *l)
 static inline void hd_lock(struct hd_lock *l)
 {
 	if (__builtin_expect(!hd_trylock(l), 0))
-		hd_lock_slow(l);
+		hd_lock_slow(l, 60, 1);
 }
 
 static inline void hd_unlock(struct hd_lock *l)
