@@ -32,7 +32,7 @@ int hd_call(void *(*fn)(void *arg), void *arg, void **ret)
 
 	if (!fn)
 		return -EINVAL;
-	if (m && (!m->is_extra || m->depth)) {
+	if (!hd_machine_is_outside(m)) {
 		r = fn(arg);		/* inside already */
 		goto out;
 	}

@@ -71,35 +71,26 @@ static bool join_commit(void *arg)
 {
 	struct join *j = arg;
 	struct hd_fiber *self = j->self;
-	uintptr_t none = HD_JOIN_NONE;
+	uintptr_t was = HD_JOIN_NONE;
 
-	/*
-	 * acq_rel: our saved context before the word; with DONE, the result after it;
-	 * seq_cst, with the check: pairs with hd_cancel_fiber
-	 */
-	if (!atomic_compare_exchange_strong_explicit(&j->f->joiner, &none, (uintptr_t)self,
-						     memory_order_seq_cst,
-						     memory_order_acquire)) {
-		j->refused = none != HD_JOIN_DONE;	/* detached, or somebody else's to join */
+	if (hd_commits_alone()) {
+		was = atomic_load_explicit(&j->f->joiner, memory_order_relaxed);
+		if (was == HD_JOIN_NONE)
+			atomic_store_explicit(&j->f->joiner, (uintptr_t)self, memory_order_release);
+	} else {
+		/*
+		 * acq_rel: our saved context before the word; with DONE, the result after it;
+		 * seq_cst, with the check: pairs with hd_cancel_fiber
+		 */
+		atomic_compare_exchange_strong_explicit(&j->f->joiner, &was, (uintptr_t)self,
+							memory_order_seq_cst,
+							memory_order_acquire);
+	}
+	if (was != HD_JOIN_NONE) {
+		j->refused = was != HD_JOIN_DONE;	/* detached, or somebody else's to join */
 		return false;
 	}
 	/* parked: j may be gone */
-	hd_cancel_check(self);
-	return true;
-}
-
-/* As event_commit_alone is to event_commit (core/poll.c). */
-static bool join_commit_alone(void *arg)
-{
-	struct join *j = arg;
-	struct hd_fiber *self = j->self;
-	uintptr_t was = atomic_load_explicit(&j->f->joiner, memory_order_relaxed);
-
-	if (was != HD_JOIN_NONE) {
-		j->refused = was != HD_JOIN_DONE;
-		return false;
-	}
-	atomic_store_explicit(&j->f->joiner, (uintptr_t)self, memory_order_release);
 	hd_cancel_check(self);
 	return true;
 }
@@ -118,8 +109,7 @@ static int wait_for_end(struct hd_fiber *f, struct hd_fiber *self)
 	atomic_store_explicit(&self->at, self->cancel_off ? 0 : (uintptr_t)f,
 			      memory_order_relaxed);
 	do {
-		hd_park(hd_is_alone() && !hd_fiber_locked(self) ? join_commit_alone : join_commit,
-			&j, HD_WHY_JOIN, f);
+		hd_park(join_commit, &j, HD_WHY_JOIN, f);
 		if (has_ended(f))
 			return 0;
 		if (j.refused)
@@ -233,7 +223,7 @@ struct hd_fiber *hd_self(void)
 {
 	struct hd_machine *m = hd_this_machine();
 
-	return m && (!m->is_extra || m->depth) ? m->cur : NULL;
+	return hd_machine_is_outside(m) ? NULL : m->cur;
 }
 
 uint64_t hd_fiber_id(const struct hd_fiber *f)

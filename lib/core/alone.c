@@ -23,9 +23,10 @@ static void set(bool alone)
 	__atomic_store_n(&hd_alone, alone, __ATOMIC_RELAXED);
 }
 
-/* release: what the holder did alone is seen by who comes */
-static void let_others_come(void)
+void hd_alone_no_more(void)
 {
+	set(false);
+	/* release: what the holder did alone is seen by who comes */
 	atomic_store_explicit(&hd_company, true, memory_order_release);
 }
 
@@ -44,11 +45,11 @@ static bool held_inside(struct hd_proc *p)
 	return inside;
 }
 
-/* Under the lock: until the machine that was alone has come out. */
-static void end(void)
+/* Under the lock: until the machine that was alone has come out.  False: none was. */
+static bool end(void)
 {
 	if (hd_has_company())
-		return;
+		return false;
 	set(false);
 	hd_machine_barrier();
 	for (int i = 0; held_inside(&hd_rt.procs[0]); i++) {
@@ -56,7 +57,8 @@ static void end(void)
 			sched_yield();
 		hd_cpu_relax();
 	}
-	let_others_come();
+	hd_alone_no_more();
+	return true;
 }
 
 void hd_alone_begin(void)
@@ -88,25 +90,16 @@ void hd_alone_start(void)
 void hd_alone_stop(void)
 {
 	hd_lock(&lock);
-	set(false);
-	let_others_come();
+	hd_alone_no_more();
 	atomic_store_explicit(&hd_alone_again, false, relaxed);
 	hd_unlock(&lock);
-}
-
-void hd_alone_no_more(void)
-{
-	set(false);
-	let_others_come();
 }
 
 void hd_alone_end(void)
 {
 	hd_lock(&lock);
-	if (!hd_has_company()) {
-		end();
+	if (end())
 		atomic_store_explicit(&hd_alone_again, true, relaxed);
-	}
 	hd_unlock(&lock);
 }
 
@@ -127,8 +120,7 @@ void hd_alone_outside_slow(void)
 
 void hd_alone_forget(void)
 {
-	set(false);
-	atomic_store(&hd_company, true);
+	hd_alone_no_more();
 	atomic_store(&hd_alone_again, false);
 	atomic_store(&hd_outside, 0);
 	atomic_store(&lock.word, 0);

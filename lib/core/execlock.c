@@ -146,9 +146,7 @@ static void wait_for_visitors(void)
  */
 static void come_from_outside(void)
 {
-	const struct hd_machine *m = hd_this_machine();
-
-	if (m ? m->is_extra && !m->depth : !hd_is_system_thread())
+	if (hd_machine_is_outside(hd_this_machine()) && !hd_is_system_thread())
 		hd_alone_outside();
 }
 

@@ -160,7 +160,7 @@ bool hd_enter_slow(void)
 			hd_yield_slice();
 		return true;
 	}
-	if (m->is_extra && !m->depth) {
+	if (hd_machine_is_outside(m)) {
 		/* a foreign thread, outside: bound, but not in a call */
 		__atomic_store_n(&m->slot->in_runtime, 0, __ATOMIC_RELEASE);
 		hd_alone_outside();

@@ -129,6 +129,18 @@ static inline struct hd_class *hd_class_here(void)
 	return m ? m->home : NULL;
 }
 
+/* m, the calling thread's: it is none of the runtime's, and in no call into it. */
+static inline bool hd_machine_is_outside(const struct hd_machine *m)
+{
+	return !m || (m->is_extra && !m->depth);
+}
+
+/* In a commit of hd_park: alone, with the processor, which a locked fiber has given up by then. */
+static inline bool hd_commits_alone(void)
+{
+	return hd_is_alone() && hd_this_machine()->p;
+}
+
 /* Enter the runtime; false: this thread is not inside.  May park, may move to another machine. */
 bool hd_enter_slow(void);
 

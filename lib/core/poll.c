@@ -71,13 +71,15 @@ static bool event_commit(void *arg)
 	return true;
 }
 
-/* The machine is inside since it was found to be alone: who ends that waits for it. */
-static bool event_commit_alone(void *arg)
+static bool event_commit_inside(void *arg)
 {
 	struct hd_event *ev = arg;
 	struct hd_fiber *f = ev->fiber;
-	uint32_t s = atomic_load_explicit(ev->word, memory_order_relaxed);
+	uint32_t s;
 
+	if (!hd_commits_alone())
+		return event_commit(arg);
+	s = atomic_load_explicit(ev->word, memory_order_relaxed);
 	if (s == HD_EVENT_DONE)
 		return false;
 	/* release: as in event_commit, for whom there will be by then */
@@ -88,11 +90,8 @@ static bool event_commit_alone(void *arg)
 
 int32_t hd_event_wait_inside(struct hd_event *ev, enum hd_why why, const void *what)
 {
-	/* who has locked its thread parks without the processor */
-	bool alone = hd_is_alone() && !hd_fiber_locked(ev->fiber);
-
 	if (!hd_event_fired(ev))
-		hd_park(alone ? event_commit_alone : event_commit, ev, why, what);
+		hd_park(event_commit_inside, ev, why, what);
 	return ev->res;
 }
 
@@ -525,12 +524,12 @@ static void wait_ring(uint64_t until)
  */
 static bool look(struct hd_machine *m)
 {
-	bool due = hd_timer_next() != UINT64_MAX && hd_is_alone() && hd_idle_count() &&
-		   hd_timer_next() <= hd_clock();
+	uint64_t next = hd_timer_next();
+	bool due = next != UINT64_MAX && hd_is_alone() && hd_idle_count() && next <= hd_clock();
 
 	if (hd_replay)
 		hd_replay_idle();
-	else if (hd_timer_next() != UINT64_MAX && !due)
+	else if (next != UINT64_MAX && !due)
 		hd_timer_run(hd_clock());
 	if (io.uring)
 		collect(&m->ready);

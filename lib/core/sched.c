@@ -296,7 +296,7 @@ static __attribute__((noinline)) void ready_elsewhere(struct hd_machine *m, stru
 		return;
 	}
 	/* a thread outside: from the push on f runs, and all may end, but not under us */
-	outside = !m || (m->is_extra && !m->depth);
+	outside = hd_machine_is_outside(m);
 	if (outside)
 		hd_active_inc();
 	hd_global_push_due(f);
