@@ -60,6 +60,22 @@ static inline uint64_t kmod_features(void)
 	return info.features;
 }
 
+/*
+ * The one writer there is gives the exec lock back, as the header says it: what the word
+ * was.  With KWAIT set in it the kernel's readers are to be woken.
+ */
+static inline uint64_t kmod_exec_write_unlock(struct heddle_page *page)
+{
+	uint64_t old = __atomic_load_n(&page->exec.state, __ATOMIC_SEQ_CST), new;
+
+	do {
+		new = (old & ~(HEDDLE_EXEC_WRITER | HEDDLE_EXEC_KWAIT | HEDDLE_EXEC_WAITERS)) +
+		      ((old & HEDDLE_EXEC_WAITERS) >> 16) + HEDDLE_EXEC_PHASE;
+	} while (!__atomic_compare_exchange_n(&page->exec.state, &old, new, false,
+					      __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+	return old;
+}
+
 /* Is the module to do without that function of the kernel (check-hidden)? */
 static inline bool kmod_hidden(const char *name)
 {

@@ -25,21 +25,9 @@ static void write_lock(void)
 			NULL, NULL, 0);
 }
 
-static uint64_t write_unlock_word(void)
-{
-	uint64_t old = word(), new;
-
-	do {
-		new = (old & ~(HEDDLE_EXEC_WRITER | HEDDLE_EXEC_KWAIT | HEDDLE_EXEC_WAITERS)) +
-		      ((old & HEDDLE_EXEC_WAITERS) >> 16) + HEDDLE_EXEC_PHASE;
-	} while (!__atomic_compare_exchange_n(&page->exec.state, &old, new, false,
-					      __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
-	return old;
-}
-
 static void write_unlock(void)
 {
-	if (write_unlock_word() & HEDDLE_EXEC_KWAIT)
+	if (kmod_exec_write_unlock(page) & HEDDLE_EXEC_KWAIT)
 		ioctl(dev, HEDDLE_IOC_EXEC_WAKE);
 }
 
@@ -235,7 +223,7 @@ TEST_F(execlock, killed_waiter)
 			pthread_create(&r.thr, NULL, requester, &r);
 			wait_for_waiters(1);
 			if (i & 1)	/* the phase came, the wake did not */
-				write_unlock_word();
+				kmod_exec_write_unlock(page);
 			kill(getpid(), SIGKILL);
 			for (;;)
 				pause();

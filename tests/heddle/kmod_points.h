@@ -284,20 +284,11 @@ static void write_lock(struct actor *a)
 	__atomic_fetch_or(&a->page->exec.state, HEDDLE_EXEC_WRITER, __ATOMIC_SEQ_CST);
 }
 
-/* One writer alone, as tests/heddle/kmod_execlock.c has it. */
 static void write_unlock(struct actor *a)
 {
-	uint64_t old, new;
-
-	while ((old = __atomic_load_n(&a->page->exec.state, __ATOMIC_SEQ_CST)) &
-	       HEDDLE_EXEC_READERS)
+	while (__atomic_load_n(&a->page->exec.state, __ATOMIC_SEQ_CST) & HEDDLE_EXEC_READERS)
 		kmod_sleep_ms(1);
-	do {
-		new = (old & ~(HEDDLE_EXEC_WRITER | HEDDLE_EXEC_KWAIT | HEDDLE_EXEC_WAITERS)) +
-		      ((old & HEDDLE_EXEC_WAITERS) >> 16) + HEDDLE_EXEC_PHASE;
-	} while (!__atomic_compare_exchange_n(&a->page->exec.state, &old, new, false,
-					      __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
-	if (old & HEDDLE_EXEC_KWAIT)
+	if (kmod_exec_write_unlock(a->page) & HEDDLE_EXEC_KWAIT)
 		ioctl(a->fd, HEDDLE_IOC_EXEC_WAKE);
 }
 
