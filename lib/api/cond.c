@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
-/* heddle/sync.h: condition */
+/*
+ * heddle/sync.h: condition.
+ *
+ * Of those that a broadcast wakes one can have the mutex.  The first is woken; the others,
+ * and where others wait for the mutex already all, go over to its queue, as if they had
+ * come to it, and each is woken by an unlock.  From: the requeueing of futexes (FUTEX_REQUEUE).
+ * Not who may give up: a deadline or a cancel would have to be told of the other queue.
+ */
 #include "api/sync.h"
 
 static int wait(struct hd_cond *c, struct hd_mutex *m, uint64_t deadline, bool cancellable)
@@ -9,16 +16,20 @@ static int wait(struct hd_cond *c, struct hd_mutex *m, uint64_t deadline, bool c
 	struct hd_waiter w;
 	int res;
 
-	hd_waiter_init(&w, NULL, cancellable);
+	hd_waiter_init(&w, deadline == UINT64_MAX && !cancellable ? m : NULL, cancellable);
 	hd_guard_lock(&c->guard);
 	hd_waitq_push(&c->wait, &w);
 	hd_guard_unlock(&c->guard);
 	hd_leave_if(inside);
 	/* queued before the mutex is free: a signal sent under it is not missed */
-	hd_mutex_unlock(m);
+	hd_mutex_unlock_to_wait(m);
 	inside = hd_enter();
 	res = hd_waiter_wait(&w, &c->guard, &c->wait, deadline, HD_WHY_COND, c);
 	hd_leave_if(inside);
+	if (w.moved) {
+		hd_mutex_lock_moved(m, res);
+		return 0;
+	}
 	hd_mutex_lock(m);
 	return res;
 }
@@ -33,11 +44,30 @@ void hd_cond_wait(struct hd_cond *c, struct hd_mutex *m)
 	wait(c, m, UINT64_MAX, false);
 }
 
+/*
+ * Under the guard: the first of q, or all, linked by next.  Whose elem says which mutex it
+ * is to have need not be claimed: only who is at the queue can end its wait.
+ */
+static struct hd_waiter *detach(struct hd_waitq *q, bool all)
+{
+	struct hd_waiter *first = NULL, **last = &first, *w;
+
+	while ((w = q->head) && (all || !first)) {
+		hd_waitq_unlink(q, w);
+		if (w->elem || hd_waiter_claim(w)) {
+			*last = w;
+			last = &w->next;
+		}
+	}
+	*last = NULL;
+	return first;
+}
+
 static void wake(struct hd_cond *c, bool all)
 {
 	struct hd_fiber *list = NULL;
-	struct hd_waiter *w;
-	bool inside;
+	struct hd_waiter *w, *next;
+	bool inside, first = true;
 
 	hd_replay_visit();
 	/* a waiter that must be seen queued itself under the mutex the caller has held since */
@@ -45,12 +75,15 @@ static void wake(struct hd_cond *c, bool all)
 		return;
 	inside = hd_enter();
 	hd_guard_lock(&c->guard);
-	do {
-		w = hd_waitq_claim(&c->wait);
-		if (w)
-			hd_ready_later(&list, hd_waiter_finish(w, 0));
-	} while (w && all);
+	w = detach(&c->wait, all);
 	hd_guard_unlock(&c->guard);
+	for (; w; w = next) {
+		if (w->elem && hd_mutex_adopt(w->elem, w, !first, &next))
+			continue;
+		next = w->next;		/* w is gone in a moment */
+		hd_ready_later(&list, hd_waiter_finish(w, 0));
+		first = false;
+	}
 	hd_ready_all(list);
 	hd_leave_if(inside);
 }

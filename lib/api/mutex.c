@@ -37,14 +37,12 @@ static bool change(struct hd_mutex *m, uint32_t *s, uint32_t to)
 						     memory_order_acq_rel, memory_order_relaxed);
 }
 
-static bool take(struct hd_mutex *m)
+/* Whatever else the word says: who was woken tries like anybody else. */
+static inline bool take(struct hd_mutex *m)
 {
-	uint32_t s = hd_fast.zero;
-
 	/* acquire: pairs with the release of the unlock */
-	return atomic_compare_exchange_strong_explicit(hd_word(&m->word), &s, HELD,
-						       memory_order_acquire,
-						       memory_order_relaxed);
+	return !hd_replay &&
+	       !(atomic_fetch_or_explicit(hd_word(&m->word), HELD, memory_order_acquire) & HELD);
 }
 
 static uint32_t look(struct hd_mutex *m)
@@ -56,6 +54,7 @@ static uint32_t look(struct hd_mutex *m)
 struct attempt {
 	uint64_t since;			/* 0: he has not waited yet */
 	bool awake;
+	bool behind;			/* the one at the head, who is to be next */
 };
 
 /* Take it if it is, or comes, free before long; else *s is its word. */
@@ -91,6 +90,7 @@ static bool take_or_guard(struct hd_mutex *m, struct attempt *a)
 		while (s & HELD) {
 			if (change(m, &s, (s | add) & ~(a->awake ? AWAKE : 0))) {
 				a->awake = false;
+				a->behind = s & STARVING;
 				return false;
 			}
 		}
@@ -111,9 +111,8 @@ static void give_up(struct hd_mutex *m)
 	hd_guard_unlock(&m->guard);
 }
 
-static int lock_slow(struct hd_mutex *m, uint64_t deadline, bool cancellable)
+static int lock_slow(struct hd_mutex *m, struct attempt a, uint64_t deadline, bool cancellable)
 {
-	struct attempt a = { 0, false };
 	bool inside = hd_enter();
 	int r = 0;
 
@@ -122,7 +121,7 @@ static int lock_slow(struct hd_mutex *m, uint64_t deadline, bool cancellable)
 
 		hd_waiter_init(&w, NULL, cancellable);
 		if (a.since)
-			hd_waitq_push_front(&m->wait, &w);
+			hd_waitq_insert(&m->wait, a.behind ? m->wait.head : NULL, &w);
 		else
 			hd_waitq_push(&m->wait, &w);
 		hd_guard_unlock(&m->guard);
@@ -144,15 +143,24 @@ out:
 	return r;
 }
 
+static const struct attempt first = { .since = 0 };
+
 void hd_mutex_lock(struct hd_mutex *m)
 {
 	if (!take(m))
-		lock_slow(m, UINT64_MAX, false);
+		lock_slow(m, first, UINT64_MAX, false);
+}
+
+void hd_mutex_lock_moved(struct hd_mutex *m, int res)
+{
+	if (res == TRY_AGAIN)
+		lock_slow(m, (struct attempt){ .since = hd_now(), .awake = true }, UINT64_MAX,
+			  false);
 }
 
 int hd_mutex_lock_until(struct hd_mutex *m, uint64_t deadline)
 {
-	return take(m) ? 0 : lock_slow(m, deadline, true);
+	return take(m) ? 0 : lock_slow(m, first, deadline, true);
 }
 
 int hd_mutex_trylock(struct hd_mutex *m)
@@ -169,12 +177,15 @@ int hd_mutex_trylock(struct hd_mutex *m)
  * Wake who has waited longest, or hand it over to him.  False: nobody waits any more,
  * and it is still the caller's; were it freed with the guard held, who takes it next
  * could do away with the guard.
+ *
+ * Whom a broadcast has queued here (hd_mutex_adopt) is one of several who may run at the
+ * same time from here on: other processors are told, unless the caller waits next.
  */
-static bool pass_on(struct hd_mutex *m)
+static bool pass_on(struct hd_mutex *m, bool waits)
 {
 	struct hd_waiter *w;
 	uint32_t s, to;
-	bool hand;
+	bool hand, share;
 
 	hd_guard_lock(&m->guard);
 	s = look(m);
@@ -190,7 +201,10 @@ static bool pass_on(struct hd_mutex *m)
 			to = (to & ~HELD) | (w ? AWAKE : 0);
 	} while (!change(m, &s, to));
 	hd_guard_unlock(&m->guard);
+	share = w && w->moved && !waits;
 	hd_finish_one(w, hand ? OURS : TRY_AGAIN);
+	if (share)
+		hd_wake_proc();
 	return true;
 }
 
@@ -206,7 +220,7 @@ static __attribute__((noinline)) void unlock_replayed(struct hd_mutex *m)
 		if (!(s & STARVING) && (s & (WAITED | AWAKE)) != WAITED)
 			continue;
 		hd_replay_here();
-		if (pass_on(m))
+		if (pass_on(m, true))
 			break;
 		s = HELD;
 	}
@@ -214,16 +228,12 @@ static __attribute__((noinline)) void unlock_replayed(struct hd_mutex *m)
 	hd_leave_if(inside);
 }
 
-void hd_mutex_unlock(struct hd_mutex *m)
+static __attribute__((noinline)) void unlock_slow(struct hd_mutex *m, bool waits)
 {
-	uint32_t s = hd_fast.one;	/* HELD, or never so */
+	uint32_t s = look(m);
 	bool passed, inside;
 
-	/* release: pairs with the acquire of take() and change() */
-	if (atomic_compare_exchange_strong_explicit(hd_word(&m->word), &s, 0,
-						    memory_order_release, memory_order_relaxed))
-		return;
-	if (__builtin_expect(hd_replay, 0)) {
+	if (hd_replay) {
 		unlock_replayed(m);
 		return;
 	}
@@ -231,12 +241,61 @@ void hd_mutex_unlock(struct hd_mutex *m)
 		if (!(s & STARVING) && (s & (WAITED | AWAKE)) != WAITED)
 			continue;
 		inside = hd_enter();
-		passed = pass_on(m);
+		passed = pass_on(m, waits);
 		hd_leave_if(inside);
 		if (passed)
 			return;
 		s = HELD;
+		/* release: pairs with the acquire of take() and change() */
 	} while (!atomic_compare_exchange_weak_explicit(hd_word(&m->word), &s, s & ~HELD,
 							memory_order_release,
 							memory_order_relaxed));
+}
+
+static inline void unlock(struct hd_mutex *m, bool waits)
+{
+	uint32_t s = hd_fast.one;	/* HELD, or never so */
+
+	/*
+	 * A look first, as whom was woken may leave AWAKE there for long: he does not run
+	 * yet, and until then all unlocks find it.  release: as above
+	 */
+	if (look(m) != s ||
+	    !atomic_compare_exchange_strong_explicit(hd_word(&m->word), &s, 0,
+						     memory_order_release, memory_order_relaxed))
+		unlock_slow(m, waits);
+}
+
+void hd_mutex_unlock(struct hd_mutex *m)
+{
+	unlock(m, false);
+}
+
+void hd_mutex_unlock_to_wait(struct hd_mutex *m)
+{
+	unlock(m, true);
+}
+
+/*
+ * The waiters are in no queue: who has the guard puts them into ours.  Under it, and with
+ * WAITED said while the mutex is held, as if each had come by lock_slow.
+ */
+bool hd_mutex_adopt(struct hd_mutex *m, struct hd_waiter *w, bool alone, struct hd_waiter **rest)
+{
+	uint32_t must = HELD | (alone ? 0 : WAITED), s = look(m);
+	bool held = false;
+
+	if ((s & must) != must)
+		return false;
+	hd_guard_lock(&m->guard);
+	/* it may have been freed since: then nobody would look at the queue */
+	while (s & HELD && !held)
+		held = change(m, &s, s | WAITED);
+	for (; held && w && w->elem == m; w = *rest) {
+		*rest = w->next;
+		w->moved = true;
+		hd_waitq_push(&m->wait, w);
+	}
+	hd_guard_unlock(&m->guard);
+	return held;
 }

@@ -106,4 +106,14 @@ static inline void hd_finish_all(struct hd_waiter *w, int res)
 	}
 }
 
+/*
+ * What a condition needs of its mutex (api/cond.c): to unlock it when the caller waits
+ * next; to queue w, and after it who waits for the same mutex (linked by next, elem), if
+ * somebody holds it, and if not `alone` only if others are queued, with *rest who is left;
+ * and to go on with what such a one was told.
+ */
+void hd_mutex_unlock_to_wait(struct hd_mutex *m);
+bool hd_mutex_adopt(struct hd_mutex *m, struct hd_waiter *w, bool alone, struct hd_waiter **rest);
+void hd_mutex_lock_moved(struct hd_mutex *m, int res);
+
 #endif

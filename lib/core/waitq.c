@@ -4,15 +4,20 @@
 
 #include "core/waitq.h"
 
-void hd_waitq_push_front(struct hd_waitq *q, struct hd_waiter *w)
+void hd_waitq_insert(struct hd_waitq *q, struct hd_waiter *prev, struct hd_waiter *w)
 {
-	w->prev = NULL;
-	w->next = q->head;
-	if (q->head)
-		q->head->prev = w;
+	struct hd_waiter *next = prev ? prev->next : q->head;
+
+	w->prev = prev;
+	w->next = next;
+	if (prev)
+		prev->next = w;
+	else
+		hd_waitq_set_head(q, w);
+	if (next)
+		next->prev = w;
 	else
 		q->tail = w;
-	hd_waitq_set_head(q, w);
 	w->queued = true;
 }
 

@@ -23,6 +23,7 @@ struct hd_waiter {
 	bool queued;
 	bool won;			/* it was this one for which the event was claimed */
 	bool inside;			/* nobody but who is at the queue claims its event */
+	bool moved;			/* it was a condition's, and is its mutex's now (api/cond.c) */
 	void *elem;			/* where a channel's element comes from or goes to */
 };
 
@@ -70,6 +71,7 @@ static inline void hd_waiter_init(struct hd_waiter *w, void *elem, bool cancella
 	w->event = &w->ev;
 	w->won = false;
 	w->inside = false;
+	w->moved = false;
 	w->elem = elem;
 }
 
@@ -89,7 +91,7 @@ static inline void hd_waitq_set_head(struct hd_waitq *q, struct hd_waiter *w)
 }
 
 /* Under the guard, all of these. */
-void hd_waitq_push_front(struct hd_waitq *q, struct hd_waiter *w);
+void hd_waitq_insert(struct hd_waitq *q, struct hd_waiter *prev, struct hd_waiter *w);	/* NULL: first */
 void hd_waitq_remove(struct hd_waitq *q, struct hd_waiter *w);	/* if it is queued */
 
 static inline void hd_waitq_push(struct hd_waitq *q, struct hd_waiter *w)
@@ -117,14 +119,19 @@ static inline void hd_waitq_unlink(struct hd_waitq *q, struct hd_waiter *w)
 	w->queued = false;
 }
 
+static inline bool hd_waiter_claim(struct hd_waiter *w)
+{
+	return hd_is_alone() && w->inside ? hd_event_claim_alone(w->event) :
+					    hd_event_claim(w->event);
+}
+
 static inline struct hd_waiter *hd_waitq_claim(struct hd_waitq *q)
 {
 	struct hd_waiter *w;
 
 	while ((w = q->head)) {
 		hd_waitq_unlink(q, w);
-		if (hd_is_alone() && w->inside ? hd_event_claim_alone(w->event) :
-						 hd_event_claim(w->event)) {
+		if (hd_waiter_claim(w)) {
 			w->won = true;
 			break;
 		}

@@ -8,6 +8,9 @@
  * up, and may find after a wake-up that it has waited for long.  When all locks have
  * returned, who unlocks last does away with the mutex.
  *
+ * One more waits by a condition, whose waker, who holds nothing, has it wait for the mutex
+ * instead if that is held, and lets it go on if not (hd_mutex_adopt).
+ *
  * Steps are single changes of the word, and what is done under the guard.
  *
  * Holds: one owner at a time; nobody sleeps for ever (an invalid end state); nobody
@@ -21,11 +24,15 @@
  *	4  unlock with the guard frees the mutex although nobody waits any more
  *	5  one who takes it from a wake-up leaves AWAKE
  *	6  STARVING does not hand over
+ *	7  a condition's waiter is queued at a mutex that is free
+ *	8  and without saying WAITED
+ *	9  who was woken in vain queues up before who is STARVING
  */
 #ifndef BROKEN
 #define BROKEN	0
 #endif
-#define FIBERS	3
+#define FIBERS	4			/* the last waits by the condition */
+#define WAITER	3
 #define NOBODY	9
 
 bool held, waited, awake, starving;	/* the word */
@@ -37,11 +44,12 @@ byte nq;
 #define OURS	1
 #define TRY	2
 #define GAVE_UP	3
+#define WOKEN	4			/* by the condition itself */
 byte result[FIBERS];
 
 byte owner = NOBODY;
 byte starved = NOBODY;			/* who said STARVING, until he has it */
-byte locks = FIBERS + 1;		/* calls of lock that have not returned */
+byte locks = FIBERS + 1;		/* calls that have not returned with it, or given it up */
 bool gone;
 byte ended;
 
@@ -65,13 +73,18 @@ inline own(f)
 	starved = NOBODY
 }
 
+/* front: behind the head, if another is to be next, who is there. */
 inline push(f, front)
 {
 	if
 	:: front ->
-		if :: nq == 2 -> q[2] = q[1] :: else fi;
-		if :: nq >= 1 -> q[1] = q[0] :: else fi;
-		q[0] = f
+		if :: nq == 3 -> q[3] = q[2] :: else fi;
+		if :: nq >= 2 -> q[2] = q[1] :: else fi;
+		if
+		:: nq >= 1 && behind && BROKEN != 9 -> q[1] = f
+		:: nq >= 1 && !(behind && BROKEN != 9) -> q[1] = q[0]; q[0] = f
+		:: nq == 0 -> q[0] = f
+		fi
 	:: else -> q[nq] = f
 	fi;
 	nq++
@@ -79,25 +92,24 @@ inline push(f, front)
 
 inline pop(f)
 {
-	f = q[0]; q[0] = q[1]; q[1] = q[2]; nq--
+	f = q[0]; q[0] = q[1]; q[1] = q[2]; q[2] = q[3]; nq--
 }
 
 /* The timer: f is out of the race, and still linked until he has the guard. */
 inline leave_queue(f)
 {
 	if
-	:: nq > 0 && q[0] == f -> q[0] = q[1]; q[1] = q[2]; nq--
-	:: nq > 1 && q[0] != f && q[1] == f -> q[1] = q[2]; nq--
-	:: nq > 2 && q[0] != f && q[1] != f && q[2] == f -> nq--
+	:: nq > 0 && q[0] == f -> q[0] = q[1]; q[1] = q[2]; q[2] = q[3]; nq--
+	:: nq > 1 && q[0] != f && q[1] == f -> q[1] = q[2]; q[2] = q[3]; nq--
+	:: nq > 2 && q[0] != f && q[1] != f && q[2] == f -> q[2] = q[3]; nq--
+	:: nq > 3 && q[0] != f && q[1] != f && q[2] != f && q[3] == f -> nq--
 	:: else
 	fi
 }
 
-/* got: it is f's; else f has given up. */
+/* got: it is f's; else f has given up.  mine, again: as it comes. */
 inline lock(f, may_give_up)
 {
-	mine = false;
-	again = false;
 	got = false;
 	do
 	:: got -> break
@@ -121,6 +133,7 @@ inline lock(f, may_give_up)
 				if :: held -> waited = true; if :: mine -> awake = false; mine = false :: else fi
 				:: else -> goto look_again fi }
 			lock_guard();
+			behind = false;
 			goto queue_up
 		:: else
 		fi;
@@ -135,6 +148,7 @@ inline lock(f, may_give_up)
 				:: else
 				fi;
 				mine = false;
+				behind = starving;
 				if
 				:: again && starved == NOBODY -> starving = true; starved = f
 				:: true
@@ -153,7 +167,7 @@ queue_up:	skip;
 		fi;
 		if
 		:: result[f] == OURS ->
-			atomic { own(f); got = true }
+			got = true
 			break
 		:: result[f] == TRY -> mine = true; again = true
 		:: result[f] == GAVE_UP ->
@@ -209,10 +223,10 @@ inline unlock(f)
 				starving = false;
 				if :: nq == 0 -> waited = false :: else fi;
 				if
+				:: hand -> own(w)
 				:: !hand ->
 					held = false;
 					if :: w != NOBODY -> awake = true :: else fi
-				:: else
 				fi
 			}
 			unlock_guard();
@@ -233,12 +247,14 @@ inline unlock(f)
 
 proctype fiber(byte f; byte rounds; bool may_give_up)
 {
-	bool mine, again, got, done, hand, last;
+	bool mine, again, behind, got, done, hand, last;
 	byte w;
 
 	do
 	:: rounds == 0 -> break
 	:: rounds > 0 ->
+		mine = false;
+		again = false;
 		lock(f, may_give_up);
 		if
 		:: got -> unlock(f)
@@ -249,9 +265,54 @@ proctype fiber(byte f; byte rounds; bool may_give_up)
 	ended++
 }
 
+/* hd_cond_wait, from where it waits */
+proctype waiter()
+{
+	bool mine, again, behind, got, done, hand, last;
+	byte w;
+
+	if
+	:: result[WAITER] == OURS -> locks--
+	:: result[WAITER] == TRY -> mine = true; again = true; lock(WAITER, false)
+	:: result[WAITER] == WOKEN -> lock(WAITER, false)
+	fi;
+	unlock(WAITER);
+	ended++
+}
+
+/* hd_cond_broadcast */
+proctype waker()
+{
+	bool moved, behind;
+
+	if
+	:: atomic { !held && BROKEN != 7 -> TOUCH }; goto wake
+	:: atomic { held -> TOUCH }
+	:: BROKEN == 7
+	fi;
+	lock_guard();
+	atomic {
+		TOUCH;
+		if
+		:: held || BROKEN == 7 ->
+			moved = true;
+			if :: BROKEN != 8 -> waited = true :: else fi;
+			push(WAITER, false)
+		:: else
+		fi
+	}
+	unlock_guard();
+wake:	if
+	:: !moved -> result[WAITER] = WOKEN
+	:: else
+	fi
+}
+
 init
 {
 	atomic {
+		run waiter();
+		run waker();
 		run fiber(0, 2, false);
 		run fiber(1, 1, true);
 		run fiber(2, 1, true)

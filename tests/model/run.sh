@@ -18,7 +18,7 @@ search() {
 	local d=$T/$1.$2 log
 	mkdir "$d" && cd "$d" || return 2
 	spin -DBROKEN="$2" -a "$HERE/$1.pml" >spin.log 2>&1 && [ -f pan.c ] || { cat spin.log; return 2; }
-	cc -O2 -w -DSAFETY -DCOLLAPSE -DMEMLIM=1024 -o pan pan.c || return 2
+	cc -O2 -w -DSAFETY -DCOLLAPSE -DMEMLIM=2048 -o pan pan.c || return 2
 	log=$(./pan -m1000000 2>&1)
 	if grep -q 'errors: 0$' <<<"$log" && ! grep -qE 'max search depth|out of memory' <<<"$log"; then
 		grep -E 'states, stored' <<<"$log"

@@ -7,7 +7,8 @@
  * All may be initialised statically, with zeroes but for a semaphore with a
  * value and a barrier, and need no destruction: the memory may be reused once
  * all calls that may block have returned.  Those that only wake others
- * (unlocks, post, done) do not touch it once whom they wake may have returned.
+ * (unlocks, signals, post, done) do not touch it once whom they wake may have
+ * returned.
  *
  * For any thread: one that is no fiber (no runtime runs, or not inside hd_call)
  * blocks itself, in the same queue, where a fiber is parked.
