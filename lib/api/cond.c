@@ -66,7 +66,7 @@ static struct hd_waiter *detach(struct hd_waitq *q, bool all)
 static void wake(struct hd_cond *c, bool all)
 {
 	struct hd_fiber *list = NULL;
-	struct hd_waiter *w, *next;
+	struct hd_waiter *w, *next = NULL;
 	bool inside, first = true;
 
 	hd_replay_visit();

@@ -134,12 +134,18 @@ enum hd_turn hd_class_turn(const struct hd_machine *m, const struct hd_fiber *f)
 	return HD_TURN_LATER;
 }
 
-void hd_class_starve_no_more(void)
+bool hd_class_starve_no_more(void)
 {
 	struct hd_class *c = NULL;
+	bool any = false;
 
-	while ((c = hd_class_next(c)))
+	while ((c = hd_class_next(c))) {
+		if (!atomic_load_explicit(&c->starved, relaxed))
+			continue;
 		atomic_store_explicit(&c->starved, false, relaxed);
+		any = true;
+	}
+	return any;
 }
 
 /* ---- making and ending ------------------------------------------------------- */

@@ -111,8 +111,8 @@ static inline void hd_class_drop(struct hd_class *c)
 enum hd_turn { HD_TURN_NOW, HD_TURN_LATER, HD_TURN_REST };
 enum hd_turn hd_class_turn(const struct hd_machine *m, const struct hd_fiber *f);
 
-/* By the monitor: what was lacking may be there. */
-void hd_class_starve_no_more(void);
+/* By the monitor: what was lacking may be there.  False: it was for no class. */
+bool hd_class_starve_no_more(void);
 
 /* By a fiber, inside the runtime, which leaves it meanwhile (hd_class_create, _destroy). */
 int hd_class_make(struct hd_class **c, const char *name, int (*setup)(void *arg), void *arg);

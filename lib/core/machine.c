@@ -433,10 +433,14 @@ static void no_thread(struct hd_proc *p, struct hd_class *c)
 
 	if (m)
 		hd_machine_give(m, p);
-	if (m || serve_locked(p))
+	if (m || serve_locked(p)) {
 		atomic_store(&hd_rt.starved, true);
-	else
+	} else {
 		hd_machine_starve(p);
+		/* at once: who had p before may be coming to rest right now */
+		if (c)
+			hd_monitor_expect(0);
+	}
 }
 
 /* No thread was to be had for m: its processor rests, and the monitor tries again. */

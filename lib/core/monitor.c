@@ -47,6 +47,8 @@ static struct {
 	struct seen *seen;
 	uint32_t global_taken;		/* hd_global_stands_still's */
 	uint64_t global_since;		/* that it does; 0: it does not */
+	bool retry;			/* there may be a class without threads, */
+	uint64_t retry_at, retry_delay;	/* which is tried then */
 	struct hd_machine *self;
 	struct hd_note started;
 } mon;
@@ -175,6 +177,42 @@ static void look_at_global(uint64_t now)
 		hd_global_is_late();
 }
 
+/*
+ * Classes without threads are passed over until they are tried again: as what was lacking
+ * may be for long, and each attempt takes the processor from the others, after each that
+ * fails twice the time passes before the next.
+ */
+static void retry_classes(uint64_t now)
+{
+	mon.retry = hd_class_starve_no_more();
+	if (!mon.retry)
+		mon.retry_delay = 0;
+	else if (!mon.retry_delay)
+		mon.retry_delay = TICK_MIN;
+	else if (mon.retry_delay < TICK_MAX)
+		mon.retry_delay *= 2;
+	mon.retry_at = now + mon.retry_delay;
+}
+
+/*
+ * A thread could not be made for a processor that had work: a machine that has come to rest
+ * since has it.
+ */
+static void look_at_starved(uint64_t now)
+{
+	bool retry = mon.retry && now >= mon.retry_at, starved;
+
+	if ((!retry && !atomic_load(&hd_rt.starved)) || !hd_active_begin())
+		return;
+	starved = atomic_exchange(&hd_rt.starved, false);
+	if (retry)
+		retry_classes(now);
+	mon.retry |= starved;
+	if (starved)
+		hd_wake_proc();
+	hd_active_dec();
+}
+
 static bool look_at_all(uint64_t now)
 {
 	bool did = false;
@@ -189,14 +227,7 @@ static bool look_at_all(uint64_t now)
 		did |= hd_poll_now();
 		hd_active_dec();
 	}
-	/* a thread could not be made for a processor that had work */
-	if (atomic_load(&hd_rt.starved) && hd_active_begin()) {
-		if (atomic_exchange(&hd_rt.starved, false)) {
-			hd_class_starve_no_more();
-			hd_wake_proc();	/* not at every tick: what was lacking will be for a while */
-		}
-		hd_active_dec();
-	}
+	look_at_starved(now);
 	return did;
 }
 
