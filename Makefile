@@ -19,7 +19,8 @@
 #	make check-kernels	the module's tests on Debian sid's kernel, with its compiler
 #	make check-riscv64	the user-space tests built for riscv64, emulated
 #	make check-debug	all that needs the module, on kernels with checks built in
-#	make fuzz	the module's calls in all ways (FUZZ=minutes, SEED=n)
+#	make fuzz	the module's calls in all ways (FUZZ=minutes, SEED=n), and how many
+#			there were, in all that was kept: build/fuzz.sums
 #	make fuzz-lib	what library and tools parse, each parser (FUZZ=minutes, SEED=n)
 #	make soak	the tests over and over, and all counted that the module makes
 #			(SOAK=minutes, STRESS=seconds; TESTS="pattern..." alone; or each of

@@ -53,6 +53,7 @@ for k in ${KERNEL:-kasan lockdep kcsan}; do
 		"$O/tests/fuzz/fuzz" -s "$seed" -t $seconds -F -T "$O/tests/fuzz/fuzz_tiny" \
 		-m "$O/kmod/$k/heddle.ko" >"$log" 2>&1
 	status=$?
+	tests/fuzz/sums.sh "$k" 2 "$seed" $((seconds * 2)) $status "$log"
 	grep -E '^# .* (calls|lives)|^(not )?ok - noth' "$log" | sed 's/^/# /'
 	result $status "$k: fuzzed twice $seconds s from seed $seed" "$log"
 done

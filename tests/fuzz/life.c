@@ -31,6 +31,9 @@
 #include "fuzz.h"
 
 #define NR_TEMPLATES	2
+#define RACES		4	/* of the racer at a time */
+#define RACE_PAUSE	4000000	/* ns, at most, between them */
+#define REFUSED_PAUSE	1000000	/* ns until a template that was refused asks again */
 
 /*
  * ioctl, whatever it is: where it starts a thread, that thread finds an argument
@@ -347,7 +350,10 @@ static void other(struct thread *t)
 		if (!f)
 			device = life->file[f];
 		break;
-	case O_CLOSE: ret = v < 8 || f ? sys(close(life->file[f])) : 0; break;
+	case O_CLOSE:
+		/* not often: a call without a file is none of the module's */
+		ret = v < (f ? 64 : 8) ? sys(close(life->file[f])) : 0;
+		break;
 	case O_DUP: ret = sys(dup2(life->file[0], life->file[f])); break;
 	case O_MMAP: ret = map(life, v & 8 ? 0 : v % 7); break;
 	case O_MUNMAP:
@@ -424,7 +430,7 @@ static void *caller_main(void *arg)
 static void *template_main(void *arg)
 {
 	struct thread *t = arg;
-	struct timespec pause = { 0, 100000 };
+	struct timespec pause = { 0, REFUSED_PAUSE };
 
 	thread_begin(t);
 	for (;;) {
@@ -453,43 +459,52 @@ static void *template_main(void *arg)
 }
 
 /* Takes and gives memory, writes into it, and sees to it that nobody waits for ever. */
+static void race(struct thread *t)
+{
+	struct life *life = t->life;
+	unsigned int n = rng_below(&t->rng, RACE_PAGES), what = rng_below(&t->rng, 16), i;
+	void *page = (void *)(RACE + n * 4096);
+	uint64_t junk[16];
+
+	switch (what) {
+	case 0: munmap(page, 4096); break;
+	case 1: mprotect(page, 4096, PROT_NONE); break;
+	case 2: mprotect(page, 4096, PROT_READ); break;
+	case 3: madvise(page, 4096, MADV_DONTNEED); break;
+	case 4: case 5: case 6:
+		mmap(page, 4096, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		break;
+	case 7: case 8: case 9:
+		for (i = 0; i < 16; i++)
+			junk[i] = rng_next(&t->rng) >> rng_below(&t->rng, 64);
+		put(t, RACE + rng_below(&t->rng, RACE_PAGES * 4096 - 128), junk, sizeof(junk));
+		break;
+	case 10: case 11:
+		syscall(SYS_tgkill, getpid(), life->thread[n % MAX_THREADS].tid,
+			what & 1 ? SIGUSR1 : SIGUSR2);
+		break;
+	case 12: case 13: scribble(t, life->page, false); break;
+	case 14: fuzz_ioctl(life->file[0], HEDDLE_IOC_EXEC_WAKE, 0); break;
+	default: break;
+	}
+}
+
+/*
+ * A few at a time, close together, and then a pause: to be woken costs more than all
+ * that it does, and what took most of the time was this thread.
+ */
 static void *racer_main(void *arg)
 {
 	struct thread *t = arg;
-	struct life *life = t->life;
 	struct timespec pause = { 0, 0 };
-	uint64_t junk[16];
-	unsigned int i;
+	unsigned int n;
 
 	thread_begin(t);
 	for (;;) {
-		unsigned int n = rng_below(&t->rng, RACE_PAGES), what = rng_below(&t->rng, 16);
-		void *page = (void *)(RACE + n * 4096);
-
-		switch (what) {
-		case 0: munmap(page, 4096); break;
-		case 1: mprotect(page, 4096, PROT_NONE); break;
-		case 2: mprotect(page, 4096, PROT_READ); break;
-		case 3: madvise(page, 4096, MADV_DONTNEED); break;
-		case 4: case 5: case 6:
-			mmap(page, 4096, PROT_READ | PROT_WRITE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-			break;
-		case 7: case 8: case 9:
-			for (i = 0; i < 16; i++)
-				junk[i] = rng_next(&t->rng) >> rng_below(&t->rng, 64);
-			put(t, RACE + rng_below(&t->rng, RACE_PAGES * 4096 - 128), junk, sizeof(junk));
-			break;
-		case 10: case 11:
-			syscall(SYS_tgkill, getpid(), life->thread[n % MAX_THREADS].tid,
-				what & 1 ? SIGUSR1 : SIGUSR2);
-			break;
-		case 12: case 13: scribble(t, life->page, false); break;
-		case 14: fuzz_ioctl(life->file[0], HEDDLE_IOC_EXEC_WAKE, 0); break;
-		default: break;
-		}
-		/* without it three quarters of the time went into this thread's own calls */
-		pause.tv_nsec = rng_below(&t->rng, 500000);
+		for (n = 1 + rng_below(&t->rng, RACES); n; n--)
+			race(t);
+		pause.tv_nsec = rng_below(&t->rng, RACE_PAUSE);
 		nanosleep(&pause, NULL);
 	}
 	return NULL;
