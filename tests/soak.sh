@@ -31,6 +31,12 @@ start=$(date +%s)
 begin=$start
 rounds=0 failed=0
 
+# Those of a runner's programs, which it sets off with a #, or of one that is run by itself.
+parts_of() { # parts_of PLACE LOG
+	sed -nE "/^(not )?ok [0-9]+ selftests: /d
+		s/^(# *)?((not )?ok) [0-9]+ (- )?([^ ]+)( # SKIP)?.*/$1 \\2\\6 \\5/p" "$2"
+}
+
 round() { # round NAME COMMAND...: one run of the suite
 	local name=$1
 	shift
@@ -40,7 +46,7 @@ round() { # round NAME COMMAND...: one run of the suite
 		say "round $rounds ($name) failed: see ${log#"$TOP/"}"
 	fi
 	cat "$this" >>"$log"
-	sed -nE "s/^# *((not )?ok) [0-9]+ (- )?([^ ]+)( # SKIP)?.*/$name \\1\\5 \\4/p" "$this" |
+	parts_of "$name" "$this" |
 		sed 's/ not ok / failed /; s/ ok # SKIP / skipped /' >>"$parts"
 }
 
