@@ -26,6 +26,8 @@ $common" ;;
 lockdep) kinds="rcu suspicious RCU usage
 inversion possible circular locking dependency
 atomic_sleep BUG: (sleeping function called|scheduling while atomic)
+object ODEBUG: free active .* timer_list
+list list_del corruption
 $common" ;;
 kcsan) kinds="race BUG: KCSAN: data-race in count_up" ;;
 *) kinds=$common ;;
@@ -34,6 +36,7 @@ esac
 kdir=$("$TOP/tests/vm/kernel.sh" --kdir "$kernel") || exit
 cp "$TOP"/tests/vm/planted/* "$W/"
 make -s -C "$kdir" M="$W" modules >"$W/make.log" 2>&1 || die "planted.ko does not build: see $W/make.log"
+cc -O1 -Wall -Wextra -o "$W/in_rseq" "$TOP/tests/vm/in_rseq.c" || die "in_rseq does not build"
 
 # In braces, so that bash has read all of it before it runs any of it.
 {
@@ -48,6 +51,10 @@ result() { # result STATUS NAME
 }
 "$TOP/tests/vm/vm.sh" -k "$kernel" -M "$W/planted.ko" -t 120 -- true 2>"$W/err"
 result $? "no bug, no report"
+if [ "$kernel" = lockdep ]; then	# DEBUG_RSEQ, which kills
+	"$TOP/tests/vm/vm.sh" -k "$kernel" -t 120 -- sh -c '"$0"; [ $? = 139 ]' "$W/in_rseq" 2>"$W/err"
+	result $? "a system call in a restartable sequence is seen"
+fi
 # shellcheck disable=SC2046 # words
 "$TOP/tests/vm/vm.sh" -k "$kernel" -M "$W/planted.ko" -t 240 -- sh -c '
 	echo 5 >/proc/sys/kernel/hung_task_timeout_secs

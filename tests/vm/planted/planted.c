@@ -16,6 +16,7 @@
 #include <linux/refcount.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/timer.h>
 
 static DEFINE_SPINLOCK(lock_a);
 static DEFINE_SPINLOCK(lock_b);
@@ -126,6 +127,25 @@ static void list(void)
 	list_del(&a);
 }
 
+static void late(struct timer_list *t)
+{
+}
+
+/* What looks for it stops the timer, too: without that, do not. */
+static void object(void)
+{
+	struct timer_list *t;
+
+	if (!IS_ENABLED(CONFIG_DEBUG_OBJECTS_TIMERS) || !IS_ENABLED(CONFIG_DEBUG_OBJECTS_FREE))
+		return;
+	t = kmalloc(sizeof(*t), GFP_KERNEL);
+	if (!t)
+		return;
+	timer_setup(t, late, 0);
+	mod_timer(t, jiffies + HZ);
+	kfree(t);
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(void);
@@ -134,6 +154,7 @@ static const struct {
 	{ "shift", shift }, { "leak", leak }, { "inversion", inversion },
 	{ "atomic_sleep", atomic_sleep }, { "rcu", rcu }, { "race", race }, { "warn", warn },
 	{ "hung", hung }, { "refcount", refcount }, { "list", list },
+	{ "object", object },
 };
 
 static int bug_set(const char *text, const struct kernel_param *kp)
