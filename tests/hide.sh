@@ -9,6 +9,8 @@
 #
 #	KERNEL=NAME	which kernel (6.12)
 #	TESTS="..."	which tests
+#	HIDE="..."	which functions, each in turn, by name or all, instead of the whole
+#			list: some minutes each
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 cd "$TOP" || exit 1
@@ -24,17 +26,18 @@ n=0 failed=0
 echo "TAP version 13"
 make -s lib tools "kmod-$kernel" && make -s -C tests O="$O" || die "library, module or tests do not build"
 [ "$(wc -w <<<"$names")" -ge 11 ] || die "kmod/symbols.h names only: $names"
-for hide in $names "$(tr '\n' ',' <<<"$names" | sed 's/,$//')"; do
-	n=$((n + 1))
-	name=${hide%%,*}
-	[ "$name" = "$hide" ] || name=all
+for name in ${HIDE:-$names all}; do
+	hide=$name
+	[ "$name" != all ] || hide=$(tr '\n' ',' <<<"$names" | sed 's/,$//')
+	grep -qx "$name" <<<"$names"$'\n'all || die "kmod/symbols.h does not name $name"
+	n=$((n + 1)) start=$SECONDS
 	log=$logs/$name
 	# shellcheck disable=SC2086 # patterns
 	tests/vm/vm.sh -k "$kernel" -M "$O/kmod/$kernel/heddle.ko hide=$hide" -m 2G -t 1800 -- \
 		tests/run.sh "$O/tests" $tests >"$log" 2>&1
 	status=$?
 	ran=$(tests/summary.sh "$log" | tail -n 1)
-	echo "# $name: $ran"
+	echo "# $name: $ran ($((SECONDS - start)) s)"
 	grep -q '^ok ' "$log" && ! grep -q '^not ok' "$log" || status=1
 	if [ $status = 0 ]; then
 		echo "ok $n hidden: $name"
