@@ -165,6 +165,27 @@ static void hd_spawn_answer(struct hd_spawn *s, pid_t pid)
 	put_user(s->result.error, &up->error);
 }
 
+/*
+ * Sleeps as vfork() does: killable, and for the freezer of cgroups as good as frozen, since
+ * what it waits for may be in user space and frozen itself.  Left while that freezer is at
+ * work, the task goes on being counted, and stops on its way to user space.
+ */
+static int hd_spawn_wait(struct hd_spawn *s)
+{
+	bool freezer = hd_has_freezer;
+	int err;
+
+	/* pairs with hd_child_report() */
+	if (smp_load_acquire(&s->done))
+		return 0;
+	if (freezer)
+		static_call(hd_cgroup_enter_frozen)();
+	err = hd_wait_killable(s->wait, smp_load_acquire(&s->done));
+	if (freezer)
+		static_call(hd_cgroup_leave_frozen)(false);
+	return err;
+}
+
 long hd_ioctl_spawn(struct hd_ctx *ctx, void *arg, void __user *uarg)
 {
 	struct heddle_spawn __user *up = uarg;
@@ -210,7 +231,7 @@ long hd_ioctl_spawn(struct hd_ctx *ctx, void *arg, void __user *uarg)
 		goto out;
 	}
 	hd_page_add(ctx, spawns, 1);
-	if (sync && hd_wait_killable(s->wait, smp_load_acquire(&s->done))) {
+	if (sync && hd_spawn_wait(s)) {
 		err = -EINTR;	/* we are being killed; the child holds what it needs */
 		goto out;
 	}

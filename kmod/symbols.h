@@ -28,6 +28,9 @@ HD_SYMBOL(int, ksys_setsid, (void), HEDDLE_FEAT_SPAWN_SESSION)
 HD_SYMBOL(long, HD_SYS_SETPGID, (const struct pt_regs *regs), HEDDLE_FEAT_SPAWN_SESSION)
 HD_SYMBOL(long, do_futex, (u32 __user *uaddr, int op, u32 val, ktime_t *timeout,
 			   u32 __user *uaddr2, u32 val2, u32 val3), HEDDLE_FEAT_EXECLOCK)
+/* Without these two the cgroup of who waits for a child cannot freeze until that has left. */
+HD_SYMBOL(void, cgroup_enter_frozen, (void), 0)
+HD_SYMBOL(void, cgroup_leave_frozen, (bool always_leave), 0)
 /* STATE works without these: less of it can be read. */
 HD_SYMBOL(bool, ptrace_may_access, (struct task_struct *task, unsigned int mode), 0)
 HD_SYMBOL(struct ns_common *, from_mnt_ns, (struct mnt_namespace *ns), 0)

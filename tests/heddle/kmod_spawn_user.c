@@ -6,6 +6,7 @@
  * they broke the rules, and nothing else breaks.
  */
 #include "kmod_common.h"
+#include "survive_common.h"
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -486,6 +487,102 @@ TEST_F(guest, context_closed_before_it_runs)
 	}
 	self->fd = fd;
 	EXPECT_EQ(20, self->sh->ran);
+}
+
+/* ---- frozen ---- */
+
+/* Tells that it has begun, by the descriptor files. */
+static void tell_and_wait(struct shared *sh)
+{
+	int pid = (int)call(SYS_getpid, 0, 0, 0, 0);
+
+	call(SYS_write, (int)sh->files, (long)&pid, sizeof(pid), 0);
+	wait_and_run(sh);
+}
+
+/* Who waits for them; @ends of its children are as they should be. */
+static pid_t waiter(FIXTURE_DATA(guest) *self, const struct group *g, int tell, const int *ends,
+		    int n)
+{
+	pid_t pid = fork();
+	int i;
+
+	if (pid)
+		return pid;
+	if (group_join(g, getpid()))
+		_exit(10);
+	close(self->fd);
+	self->sh->fd = self->fd = kmod_open();
+	self->sh->files = tell;
+	for (i = 0; i < n; i++) {
+		if (start(self, tell_and_wait))
+			_exit(11);
+		if (reap(self, __WALL) != ends[i] || self->s.error != (ends[i] ? EINTR : 0))
+			_exit(20 + i);
+	}
+	_exit(0);
+}
+
+static bool freezer_make(struct group *g)
+{
+	memset(g, 0, sizeof(*g));
+	return !kmod_hidden("cgroup_enter_frozen") && !kmod_hidden("cgroup_leave_frozen") &&
+	       group_make(g, "freezer", "cgroup.freeze");
+}
+
+/* Its caller sleeps meanwhile, and is no obstacle; whatever becomes of the child. */
+TEST_F_TIMEOUT(guest, frozen_while_it_is_waited_for, 300)
+{
+	static const int ends[] = { 0, -SIGKILL, 0, -SIGKILL, 0 };
+	int told[2], i, child, status = -1;
+	struct group g;
+	pid_t pid;
+
+	if (!freezer_make(&g))
+		SKIP(return, "needs root and a freezer that the module knows");
+	ASSERT_EQ(0, pipe2(told, O_CLOEXEC));
+	pid = waiter(self, &g, told[1], ends, 5);
+	for (i = 0; i < 5; i++) {
+		ASSERT_EQ(sizeof(child), read(told[0], &child, sizeof(child)));
+		EXPECT_TRUE(group_freeze(&g, true));
+		if (ends[i])
+			kill(child, SIGKILL);	/* at once, frozen as it is: its caller goes on */
+		else
+			EXPECT_EQ(1, write(self->go[1], "x", 1));
+		/* not to user space, though */
+		EXPECT_TRUE(group_freeze(&g, true));
+		EXPECT_EQ(0, waitpid(pid, &status, WNOHANG));
+		EXPECT_TRUE(group_freeze(&g, false));
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	group_end(&g);
+}
+
+TEST_F_TIMEOUT(guest, frozen_and_its_caller_killed, 300)
+{
+	static const int ends[] = { 0 };
+	int told[2], i, child, status;
+	struct group g;
+	pid_t pid;
+
+	if (!freezer_make(&g))
+		SKIP(return, "needs root and a freezer that the module knows");
+	ASSERT_EQ(0, pipe2(told, O_CLOEXEC));
+	for (i = 0; i < 5; i++) {
+		pid = waiter(self, &g, told[1], ends, 1);
+		ASSERT_EQ(sizeof(child), read(told[0], &child, sizeof(child)));
+		EXPECT_TRUE(group_freeze(&g, true));
+		kill(child, SIGKILL);
+		kill(pid, SIGKILL);
+		/* version 1 lets nobody die who is frozen */
+		if (g.v1)
+			EXPECT_TRUE(group_freeze(&g, false));
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_EQ(SIGKILL, status);
+		EXPECT_TRUE(group_freeze(&g, false));
+	}
+	group_end(&g);
 }
 
 TEST_HARNESS_MAIN
