@@ -15,6 +15,7 @@ static void safe_child(const char *mode);
 #include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/ptrace.h>
 #include <sys/statvfs.h>
 
 #define USER		54321	/* nobody's */
@@ -713,6 +714,182 @@ TEST_F(spawn, killed_parent)
 	}
 	unlink(fifo);
 	rmdir(dir);
+}
+
+/* ---- at each step ---- */
+
+#define TRACE	(PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |	\
+		 PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
+
+/* Without a runtime, one thread; the first spawn may have to ask what the kernel can do. */
+static pid_t traced_parent(struct job *j)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		struct job *first = job_new(HD_SPAWN_NO_MODULE, "child:exit");
+
+		first->argv[2] = (char *)"0";
+		if (job_run(first) || first->status || ptrace(PTRACE_TRACEME, 0, 0, 0))
+			_exit(5);
+		raise(SIGSTOP);
+		doomed(j, false, false);
+	}
+	if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status) ||
+	    ptrace(PTRACE_SETOPTIONS, pid, 0, TRACE) || ptrace(PTRACE_CONT, pid, 0, 0))
+		return -1;
+	return pid;
+}
+
+/* Stopped before it has done anything; 0: there is none. */
+static pid_t traced_child(pid_t parent)
+{
+	unsigned long child = 0;
+	int status;
+
+	while (waitpid(parent, &status, __WALL) == parent && WIFSTOPPED(status)) {
+		bool made = status >> 16 == PTRACE_EVENT_VFORK || status >> 16 == PTRACE_EVENT_CLONE;
+
+		if (made && ptrace(PTRACE_GETEVENTMSG, parent, 0, &child))
+			return 0;
+		ptrace(PTRACE_CONT, parent, 0, 0);
+		if (made)
+			return waitpid((pid_t)child, &status, __WALL) == (pid_t)child ?
+			       (pid_t)child : 0;
+	}
+	return 0;
+}
+
+/* To the nth system call of it, as it enters; or to its exec or end if these are before. */
+static int go_to_call(pid_t child, int n, int *status)
+{
+	for (int stops = 0; ; ) {
+		if (ptrace(PTRACE_SYSCALL, child, 0, 0) ||
+		    waitpid(child, status, __WALL) != child || !WIFSTOPPED(*status) ||
+		    *status >> 16 == PTRACE_EVENT_EXEC)
+			return (stops + 1) / 2;
+		if (WSTOPSIG(*status) == (SIGTRAP | 0x80) && ++stops == 2 * n - 1)
+			return n;
+	}
+}
+
+/* It goes on alone: has it become a program?  Either way it is gone then. */
+static bool becomes_program(pid_t child, int status)
+{
+	bool is = false;
+
+	do {
+		is |= status >> 16 == PTRACE_EVENT_EXEC;
+		ptrace(PTRACE_CONT, child, 0, 0);
+	} while (waitpid(child, &status, __WALL) == child && WIFSTOPPED(status));
+	return is;
+}
+
+static bool killed(pid_t parent)
+{
+	int status;
+
+	kill(parent, SIGKILL);
+	/* It may have stopped to be told of SIGCHLD. */
+	while (waitpid(parent, &status, __WALL) == parent && WIFSTOPPED(status))
+		;
+	return status == SIGKILL;
+}
+
+static struct job *job_of_steps(void)
+{
+	static const struct hd_spawn_rlimit core = { .resource = RLIMIT_CORE };
+	struct job *j = job_new(HD_SPAWN_NO_MODULE | HD_SPAWN_CLOSE_FDS | HD_SPAWN_SETSID |
+				HD_SPAWN_SIGMASK | HD_SPAWN_SIGDEFAULT | HD_SPAWN_SIGIGNORE |
+				HD_SPAWN_UMASK | HD_SPAWN_NO_NEW_PRIVS, "child:exit");
+
+	j->argv[2] = (char *)"0";
+	j->attr.rlimits = &core;
+	j->attr.n_rlimits = 1;
+	sigaddset(&j->attr.sigdefault, SIGUSR1);
+	sigaddset(&j->attr.sigignore, SIGUSR2);
+	add_open(j, 5, "/dev/null", O_RDONLY, 0);
+	add_dup2(j, 5, 6);
+	add(j, HD_SPAWN_CLOSE, 5);
+	add_chdir(j, "/");
+	return j;
+}
+
+/*
+ * Its parent is killed as it enters each of its system calls in turn: it ends with it, but
+ * for the last, the exec, which then makes a program of it.
+ */
+TEST_F(spawn, killed_at_each_step)
+{
+	struct job *j = job_of_steps();
+	int calls, status;
+	pid_t pid, child;
+
+	if (variant->runtime || emulated())
+		SKIP(return, "the module's steps are kmod_points'; emulators do not trace");
+	pid = traced_parent(j);
+	ASSERT_LT(0, pid);
+	child = traced_child(pid);
+	ASSERT_LT(0, child);
+	calls = go_to_call(child, 1000, &status);
+	ASSERT_EQ(PTRACE_EVENT_EXEC, status >> 16);
+	TH_LOG("%d system calls until the exec is done", calls);
+	EXPECT_LT(12, calls);
+	EXPECT_TRUE(becomes_program(child, status));
+	EXPECT_TRUE(killed(pid));
+	for (int n = 1; n <= calls; n++) {
+		pid = traced_parent(j);
+		ASSERT_LT(0, pid);
+		child = traced_child(pid);
+		ASSERT_LT(0, child);
+		ASSERT_EQ(n, go_to_call(child, n, &status));
+		ASSERT_EQ(SIGTRAP | 0x80, WSTOPSIG(status));
+		EXPECT_TRUE(killed(pid));
+		EXPECT_EQ(n == calls, becomes_program(child, status));
+	}
+	EXPECT_EQ(-1, waitpid(-1, NULL, WNOHANG | __WALL));
+	free(j);
+}
+
+/*
+ * An exec that hangs, in a file system that has not been asked yet, ends with the parent if
+ * the module makes the child.
+ */
+TEST_F(spawn, killed_parent_of_hanging_exec)
+{
+	char c;
+
+	if (!variant->module)
+		SKIP(return, "in user space nothing is left that would end it: see spawn.rst");
+	if (geteuid() || (access("/dev/fuse", R_OK) && system("modprobe fuse 2>/dev/null")))
+		SKIP(return, "no FUSE here, or not for us");
+	ASSERT_EQ(0, unshare(CLONE_NEWNS));
+	ASSERT_EQ(0, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	for (unsigned int b = 0; b < 2; b++) {
+		struct job *j = job_new(both[b] | HD_SPAWN_CLOSE_FDS, "child:exit");
+		struct slow s = { 0 };
+		int held[2], status;
+		pid_t pid;
+
+		ASSERT_TRUE(slow_start(&s, UNREAD));
+		ASSERT_EQ(0, pipe2(held, O_CLOEXEC));
+		add_dup2(j, held[1], 7);
+		j->path = s.path;
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid)
+			doomed(j, variant->runtime, variant->module);
+		close(held[1]);
+		ASSERT_EQ(1, read(s.asked, &c, 1));
+		kill(pid, SIGKILL);
+		EXPECT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_EQ(SIGKILL, status);
+		EXPECT_EQ(0, read(held[0], &c, 1));
+		close(held[0]);
+		slow_end(&s);
+		free(j);
+	}
 }
 
 TEST_HARNESS_MAIN
