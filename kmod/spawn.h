@@ -6,6 +6,7 @@
  *  spawn.c		the call, the results
  *  spawn_args.c	the request, copied from the caller
  *  spawn_child.c	the child, from its clone to its exec; its end in our text
+ *  spawn_files.c	the child's own table of files
  *  spawn_user.c	the child that does that in user space
  *  spawn_template.c	the child, made by a template
  */
@@ -91,6 +92,10 @@ void hd_spawn_loud(struct task_struct *t);
 /* By the template.  Both take the reference and the exec lock that came with @s. */
 void hd_spawn_serve(struct hd_spawn *s);
 void hd_spawn_unserved(struct hd_spawn *s, int err);
+
+/* spawn_files.c: 0 or negative; the child's table is its own then. */
+int hd_files_empty(void);			/* with nothing in it */
+int hd_files_cut(unsigned int cut, int but);	/* with what is open below cut; @but: not this, or -1 */
 
 /* spawn_user.c */
 int hd_user_check(const struct heddle_spawn *r);

@@ -176,6 +176,9 @@ static int hd_copy_action(struct hd_action *to, const struct heddle_spawn_action
 	} else if (!hd_has(HEDDLE_FEAT_SPAWN_FILES)) {
 		return -EOPNOTSUPP;
 	}
+	/* Opened before the limit was lowered: fcntl() would have it, replace_fd() will not. */
+	if (a->op == HEDDLE_SPAWN_OP_KEEP && a->fd >= 0 && a->fd >= rlimit(RLIMIT_NOFILE))
+		return -EOPNOTSUPP;
 	*to = (struct hd_action){
 		.op = a->op, .fd = a->fd, .srcfd = a->srcfd, .oflag = a->oflag, .mode = a->mode,
 	};
@@ -261,6 +264,8 @@ int hd_hold_files(struct hd_spawn *s)
 
 	if (!(s->req.flags & HEDDLE_SPAWN_CLOSE_FDS))
 		return 0;
+	if (rlimit(RLIMIT_NOFILE) < 3)
+		return -EOPNOTSUPP;	/* as for KEEP */
 	s->held = kvcalloc(s->req.nr_actions + 3, sizeof(*s->held), GFP_KERNEL_ACCOUNT);
 	if (!s->held)
 		return -ENOMEM;

@@ -4,7 +4,6 @@
  * SPAWN's child: see spawn.c.  It shares the caller's memory, of which its exec reads what
  * is IN_PLACE and nothing else is read, and never returns to the caller's code.
  */
-#include <linux/close_range.h>
 #include <linux/cred.h>
 #include <linux/module.h>
 #include <linux/namei.h>
@@ -124,7 +123,7 @@ static int hd_child_empty_table(struct hd_spawn *s)
 {
 	int fd, err;
 
-	err = hd_close_range(0, CLOSE_RANGE_UNSHARE);
+	err = hd_files_empty();
 	for (fd = 0; fd < 3 && !err; fd++) {
 		struct hd_held *h = hd_find_held(s, fd);
 

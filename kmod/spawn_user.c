@@ -14,7 +14,6 @@
  * (Some kernels close before they change the memory.  No user code runs there
  * any more, and the credentials are still the old ones.)
  */
-#include <linux/close_range.h>
 #include <linux/compat.h>
 #include <linux/completion.h>
 #include <linux/pid.h>
@@ -79,14 +78,13 @@ static void hd_user_enter(const struct heddle_spawn *r)
 /* The parent's table cut to what is wanted.  It may have our pidfd already, but we must not. */
 static int hd_user_files(struct hd_spawn *s)
 {
-	int err, fd;
+	int fd = -1;
 
 	if (!(s->req.flags & HEDDLE_SPAWN_CLOSE_FDS))
 		return 0;
-	err = hd_close_range(s->req.cut, CLOSE_RANGE_UNSHARE);
-	if (!err && (s->req.flags & HEDDLE_SPAWN_PIDFD) && !get_user(fd, &s->up->pidfd) && fd >= 0)
-		close_fd(fd);
-	return err;
+	if ((s->req.flags & HEDDLE_SPAWN_PIDFD) && get_user(fd, &s->up->pidfd))
+		fd = -1;
+	return hd_files_cut(s->req.cut, fd);
 }
 
 static int hd_is_ours(const void *ctx, struct file *file, unsigned int fd)

@@ -24,7 +24,7 @@ MODULE_PARM_DESC(hide, "comma-separated kernel symbols to treat as missing (for 
 
 u64 hd_features = HEDDLE_FEAT_CLONE | HD_FEAT_SPAWN_ANY | HEDDLE_FEAT_STATE |
 		  HEDDLE_FEAT_PAGE | HEDDLE_FEAT_EXECLOCK;
-bool hd_has_ptrace_may_access, hd_has_from_mnt_ns, hd_has_freezer;
+bool hd_has_ptrace_may_access, hd_has_from_mnt_ns, hd_has_put_files_struct, hd_has_freezer;
 
 #define HD_SYMBOL(type, name, args, feat)				\
 	DEFINE_STATIC_CALL_NULL(hd_##name, hd_proto_##name);
@@ -101,6 +101,8 @@ void __init hd_symbols_init(void)
 			hd_has_ptrace_may_access = true;
 		if (!strcmp(sym->name, "from_mnt_ns"))
 			hd_has_from_mnt_ns = true;
+		if (!strcmp(sym->name, "put_files_struct"))
+			hd_has_put_files_struct = true;
 		freezer += !strcmp(sym->name, "cgroup_enter_frozen") ||
 			   !strcmp(sym->name, "cgroup_leave_frozen");
 	}

@@ -3,7 +3,9 @@
 /*
  * spawn: hd_spawn of a tiny static program that exits, with
  * HD_SPAWN_CLOSE_FDS, by a fiber with one processor; thread=1: by a plain
- * thread, without a running runtime.  Three figures, each a median of n:
+ * thread, without a running runtime; guest=1: with an attribute that is set in
+ * user space, with the module by a guest of its; files are opened when the runtime
+ * runs, which has the device open then.  Three figures, each a median of n:
  *
  *  held   from the call until the calling thread is free: with the module
  *         until another fiber, ready all along, runs on it; without, until the
@@ -16,6 +18,7 @@
 #include <unistd.h>
 
 static const char *tiny;
+static unsigned int flags = HD_SPAWN_CLOSE_FDS;
 static uint64_t ran;
 
 static void *other(void *arg)
@@ -31,7 +34,7 @@ struct figures {
 static void once(struct figures *f, long i, int module)
 {
 	char *av[] = { (char *)"tiny", NULL };
-	struct hd_spawn_attr at = { .size = sizeof(at), .flags = HD_SPAWN_CLOSE_FDS };
+	struct hd_spawn_attr at = { .size = sizeof(at), .flags = flags };
 	struct hd_process p;
 	int status;
 
@@ -59,6 +62,12 @@ static int bench(void *a)
 	struct figures f = { bench_samples(n), bench_samples(n), bench_samples(n) };
 	int module = arg(a, "module", 1) && hd_self() && !access("/dev/heddle", R_OK | W_OK);
 
+	if (arg(a, "guest", 0)) {
+		const struct bench_args *b = a;
+
+		flags |= HD_SPAWN_SIGIGNORE;
+		ballast(b->argc, b->argv);
+	}
 	for (long i = 0; i < n / 10; i++)
 		once(&f, i, module);
 	for (long i = 0; i < n; i++)
@@ -71,7 +80,8 @@ static int bench(void *a)
 int main(int argc, char **argv)
 {
 	tiny = tiny_path(argv[0]);
-	ballast(argc, argv);
+	if (!bench_arg(argc, argv, "guest", 0))
+		ballast(argc, argv);
 	if (bench_arg(argc, argv, "thread", 0))
 		return bench(&(struct bench_args){ argc, argv });
 	return bench_run(argc, argv, bench, 1);

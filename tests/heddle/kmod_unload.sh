@@ -58,8 +58,8 @@ check $ok "unloaded right after spawns"
 
 ok=0
 for sym in kernel_clone kernel_execve __x64_sys_execve do_group_exit replace_fd __x64_sys_close_range set_fs_pwd \
-	   ksys_setsid __x64_sys_setpgid do_futex cgroup_enter_frozen cgroup_leave_frozen \
-	   ptrace_may_access from_mnt_ns "kernel_clone,kernel_execve,do_futex"; do
+	   ksys_setsid __x64_sys_setpgid put_files_struct do_futex cgroup_enter_frozen \
+	   cgroup_leave_frozen ptrace_may_access from_mnt_ns "kernel_clone,kernel_execve,do_futex"; do
 	unload || ok=1
 	insmod "$ko" hide="$sym" || ok=1
 	for t in kmod_abi "kmod_spawn -t sync -t asynchronous -t session_and_group -t pidfd \

@@ -150,4 +150,89 @@ SPAWN_TEST(own_pidfd)
 	free(j);
 }
 
+/* With no attribute, and with one that the module leaves to user space: both of its ways. */
+static const unsigned int both[] = { 0, HD_SPAWN_SIGIGNORE };
+
+/* Low numbers are where a child may be given its files one by one. */
+SPAWN_TEST(low)
+{
+	int open_ = fcntl(0, F_DUPFD, 3), closed = fcntl(0, F_DUPFD_CLOEXEC, open_ + 1);
+
+	EXPECT_LE(0, closed);
+	EXPECT_TRUE(fill());
+	for (unsigned int b = 0; b < 2; b++) {
+		struct job *j = job_new(flags | both[b], "child:report");
+
+		add(j, HD_SPAWN_CLOSEFROM, closed + 1);
+		EXPECT_EQ(0, job_read(j));
+		EXPECT_TRUE(said(j, "fds=0,1,2,%d,", open_));
+		free(j);
+
+		j = job_new(flags | both[b] | HD_SPAWN_CLOSE_FDS, "child:report");
+		add(j, HD_SPAWN_KEEP, closed);
+		EXPECT_EQ(0, job_read(j));
+		EXPECT_TRUE(said(j, "fds=0,1,2,%d,", closed));
+		free(j);
+	}
+	empty(_metadata);
+	close(open_);
+	close(closed);
+}
+
+/* Whoever lowers its limit keeps what it has open above, and can hand it on. */
+SPAWN_TEST(above_the_limit)
+{
+	struct rlimit was, low;
+	int top = fcntl(0, F_DUPFD_CLOEXEC, 60);
+
+	EXPECT_EQ(60, top);
+	getrlimit(RLIMIT_NOFILE, &was);
+	low = was;
+	low.rlim_cur = 60;
+	for (unsigned int b = 0; b < 2; b++) {
+		struct job *j = job_new(flags | both[b] | HD_SPAWN_CLOSE_FDS, "child:report");
+
+		add(j, HD_SPAWN_KEEP, top);
+		setrlimit(RLIMIT_NOFILE, &low);
+		EXPECT_EQ(0, job_read(j));
+		setrlimit(RLIMIT_NOFILE, &was);
+		EXPECT_TRUE(said(j, "fds=0,1,2,%d,", top));
+		free(j);
+	}
+	close(top);
+}
+
+/* A record lock is a table's: a child has another one, and takes none of its parent's away. */
+SPAWN_TEST(record_locks)
+{
+	char path[] = "/tmp/spawn_flat.XXXXXX";
+	int fd = mkstemp(path), copy = fcntl(fd, F_DUPFD_CLOEXEC, 3), status;
+	struct flock lock = { .l_type = F_WRLCK };
+	pid_t pid;
+
+	EXPECT_EQ(0, fcntl(fd, F_SETLK, &lock));
+	for (unsigned int b = 0; b < 2; b++) {
+		struct job *j = job_new(flags | both[b] | HD_SPAWN_CLOSE_FDS, "child:exit");
+
+		j->argv[2] = (char *)"3";
+		add_dup2(j, copy, 70);
+		add(j, HD_SPAWN_CLOSE, 70);
+		add(j, HD_SPAWN_KEEP, fd);
+		EXPECT_EQ(0, job_run(j));
+		EXPECT_EQ(3 << 8, j->status);
+		free(j);
+	}
+	pid = fork();
+	if (!pid) {
+		lock.l_type = F_WRLCK;
+		_exit(fcntl(fd, F_GETLK, &lock) || lock.l_type != F_WRLCK ||
+		      lock.l_pid != getppid());
+	}
+	EXPECT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	close(copy);
+	close(fd);
+	unlink(path);
+}
+
 TEST_HARNESS_MAIN
