@@ -190,8 +190,8 @@ def run_vm(kernel, rows):
     with open(script, "w", encoding="ascii") as f:
         f.write("\n".join(vm_script(rows)) + "\n")
     with subprocess.Popen(
-            [os.path.join(TOP, "tests/vm/vm.sh"), "-k", kernel, "-M", "heddle", "-m", "3G",
-             "-t", "3000", "--", "sh", script],
+            [os.path.join(TOP, "tests/vm/vm.sh"), "-k", kernel, "-M", "heddle",
+             "-m", "10G" if os.environ.get("BIG") else "3G", "-t", "6000", "--", "sh", script],
             env={**os.environ, "ICOUNT": "1"}, stdout=subprocess.PIPE, text=True) as p:
         vm_output(rows, p.stdout)
     if p.returncode:

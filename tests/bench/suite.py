@@ -94,15 +94,15 @@ def spawn(rss, fds, n, fork_n, samples, extra="", nthreads=1, **more):
     }, samples, op=2)
 
 
-STALL = ["spawn_stall_median", "spawn_stall_p90"]
+STALL = ["spawn_stall_worst", "spawn_stall_worst_none", "spawn_stall_p9999",
+         "spawn_stall_p9999_none"]
 
 
 def stall(rss, fork_n, samples):
-    """Peer none: nothing is started, and there is what the machine does by itself."""
+    """The figures _none are taken between spawns, of the same run."""
     arg = f"spawn_stall_heddle rss={MIB[rss]}"
-    return Row(STALL, {"rss": rss}, f"{arg} how=0 n=500", {
-        "none": f"{arg} how=3 n=500",
-        "posix_spawn": f"{arg} how=1 n=500",
+    return Row(STALL, {"rss": rss}, f"{arg} how=0 n=1000", {
+        "posix_spawn": f"{arg} how=1 n=1000",
         "fork": f"{arg} how=2 n={fork_n}",
     }, samples, op=None)
 
@@ -223,7 +223,7 @@ def vm():
 
     def spawn_rows(heddle, samples, loads, peers, **more):
         for rss, fds, nthreads in loads:
-            s = spawn(rss, fds, 20, 3 if rss == "1G" else 20, 1 if rss == "1G" else samples,
+            s = spawn(rss, fds, 20, 20 if rss == "0" else 3, samples if rss == "0" else 1,
                       nthreads=nthreads, **more)
             s.commands["heddle"] = s.commands["heddle"].replace("spawn_heddle", heddle, 1)
             s.commands["heddle"] += "".join(f" {k}={v}" for k, v in more.items())
@@ -231,11 +231,14 @@ def vm():
             yield s
 
     light = (("0", 3, 1), ("0", 10000, 1))
-    full = (*light, ("0", 100000, 1), ("0", 3, 1000), ("1G", 3, 1))
+    full = (*light, ("0", 64, 1), ("0", 100000, 1), ("0", 3, 1000), ("1G", 3, 1))
+    big = (("4G", 3, 1), ("8G", 3, 1)) if os.environ.get("BIG") else ()
     yield from threads_rows(1)
     yield from threads_rows(0)
-    yield from spawn_rows("spawn_heddle", 2, full, ("floor", "vfork", "posix_spawn", "fork"))
+    yield from spawn_rows("spawn_heddle", 2, (*full, *big),
+                          ("floor", "vfork", "posix_spawn", "fork"))
     yield from spawn_rows("spawn_heddle", 2, light, ("floor", "posix_spawn"), module=0)
+    yield from spawn_rows("spawn_heddle", 2, (*light, ("0", 100000, 1)), ("posix_spawn",), guest=1)
     for more in ({}, {"template": 1}, {"template": 1, "cpu": 1}):
         yield from spawn_rows("spawn_ioctl", 2, full, ("floor", "posix_spawn"), via="ioctl", **more)
 
