@@ -100,8 +100,8 @@ void hd_ctx_put(struct hd_ctx *ctx);
 #undef HD_SYMBOL
 
 extern u64 hd_features;
-extern bool hd_has_ptrace_may_access, hd_has_from_mnt_ns, hd_has_put_files_struct,
-	    hd_has_freezer;
+/* of one that no feature stands for */
+#define hd_found(name)	(static_call_query(hd_##name) != NULL)
 void hd_symbols_init(void);
 
 /* A system call by its entry point: it takes its arguments from user registers. */

@@ -172,7 +172,7 @@ static void hd_spawn_answer(struct hd_spawn *s, pid_t pid)
  */
 static int hd_spawn_wait(struct hd_spawn *s)
 {
-	bool freezer = hd_has_freezer;
+	bool freezer = hd_found(cgroup_enter_frozen) && hd_found(cgroup_leave_frozen);
 	int err;
 
 	/* pairs with hd_child_report() */

@@ -46,7 +46,7 @@ int hd_files_empty(void)
 	struct files_struct *shared = current->files, *none = init_task.files;
 	int err;
 
-	if (!hd_has_put_files_struct)
+	if (!hd_found(put_files_struct))
 		return hd_close_range(0, CLOSE_RANGE_UNSHARE);
 	/* Ours, while it is our table; with the first task's that makes two, so it is copied. */
 	atomic_inc(&none->count);
@@ -89,8 +89,8 @@ static void hd_files_keep(struct hd_kept *kept, unsigned int cut, int but)
 /* Whoever has lowered its limit keeps what it had open; replace_fd() would not have it. */
 static bool hd_files_by_hand(unsigned int cut)
 {
-	return cut <= HD_BY_HAND && cut <= rlimit(RLIMIT_NOFILE) && hd_has_put_files_struct &&
-	       hd_has(HEDDLE_FEAT_SPAWN_FILES);
+	return cut <= HD_BY_HAND && cut <= rlimit(RLIMIT_NOFILE) &&
+	       hd_found(put_files_struct) && hd_has(HEDDLE_FEAT_SPAWN_FILES);
 }
 
 int hd_files_cut(unsigned int cut, int but)

@@ -295,7 +295,7 @@ static void hd_state_namespaces(struct heddle_state *st, struct task_struct *tas
 	ns = task->nsproxy;
 	if (!ns)
 		goto out;
-	if (hd_has_from_mnt_ns) {
+	if (hd_found(from_mnt_ns)) {
 		st->ns[0] = static_call(hd_from_mnt_ns)(ns->mnt_ns)->inum;
 		st->valid |= HD_BIT(NS_MNT);
 	}
@@ -483,7 +483,7 @@ static struct task_struct *hd_state_task(pid_t tid)
 	if (!task)
 		return ERR_PTR(-ESRCH);
 	if (same_thread_group(task, current) ||
-	    (hd_has_ptrace_may_access &&
+	    (hd_found(ptrace_may_access) &&
 	     static_call(hd_ptrace_may_access)(task, PTRACE_MODE_READ_FSCREDS)))
 		return task;
 	put_task_struct(task);

@@ -24,7 +24,6 @@ MODULE_PARM_DESC(hide, "comma-separated kernel symbols to treat as missing (for 
 
 u64 hd_features = HEDDLE_FEAT_CLONE | HD_FEAT_SPAWN_ANY | HEDDLE_FEAT_STATE |
 		  HEDDLE_FEAT_PAGE | HEDDLE_FEAT_EXECLOCK;
-bool hd_has_ptrace_may_access, hd_has_from_mnt_ns, hd_has_put_files_struct, hd_has_freezer;
 
 #define HD_SYMBOL(type, name, args, feat)				\
 	DEFINE_STATIC_CALL_NULL(hd_##name, hd_proto_##name);
@@ -86,7 +85,6 @@ static void *__init hd_lookup(const struct hd_symbol *sym)
 void __init hd_symbols_init(void)
 {
 	const struct hd_symbol *sym;
-	int freezer = 0;
 
 	for (sym = hd_symbols; sym < hd_symbols + ARRAY_SIZE(hd_symbols); sym++) {
 		void *addr = hd_lookup(sym);
@@ -97,14 +95,5 @@ void __init hd_symbols_init(void)
 			continue;
 		}
 		__static_call_update(sym->key, sym->tramp, addr);
-		if (!strcmp(sym->name, "ptrace_may_access"))
-			hd_has_ptrace_may_access = true;
-		if (!strcmp(sym->name, "from_mnt_ns"))
-			hd_has_from_mnt_ns = true;
-		if (!strcmp(sym->name, "put_files_struct"))
-			hd_has_put_files_struct = true;
-		freezer += !strcmp(sym->name, "cgroup_enter_frozen") ||
-			   !strcmp(sym->name, "cgroup_leave_frozen");
 	}
-	hd_has_freezer = freezer == 2;
 }
