@@ -78,7 +78,7 @@ static void wake(struct hd_cond *c, bool all)
 	w = detach(&c->wait, all);
 	hd_guard_unlock(&c->guard);
 	for (; w; w = next) {
-		if (w->elem && hd_mutex_adopt(w->elem, w, !first, &next))
+		if (w->elem && hd_mutex_adopt(w->elem, w, first, &next))
 			continue;
 		next = w->next;		/* w is gone in a moment */
 		hd_ready_later(&list, hd_waiter_finish(w, 0));

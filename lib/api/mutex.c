@@ -280,9 +280,9 @@ void hd_mutex_unlock_to_wait(struct hd_mutex *m)
  * The waiters are in no queue: who has the guard puts them into ours.  Under it, and with
  * WAITED said while the mutex is held, as if each had come by lock_slow.
  */
-bool hd_mutex_adopt(struct hd_mutex *m, struct hd_waiter *w, bool alone, struct hd_waiter **rest)
+bool hd_mutex_adopt(struct hd_mutex *m, struct hd_waiter *w, bool behind, struct hd_waiter **rest)
 {
-	uint32_t must = HELD | (alone ? 0 : WAITED), s = look(m);
+	uint32_t must = HELD | (behind ? WAITED : 0), s = look(m);
 	bool held = false;
 
 	if ((s & must) != must)

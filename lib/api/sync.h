@@ -106,14 +106,14 @@ static inline void hd_finish_all(struct hd_waiter *w, int res)
 	}
 }
 
-/*
- * What a condition needs of its mutex (api/cond.c): to unlock it when the caller waits
- * next; to queue w, and after it who waits for the same mutex (linked by next, elem), if
- * somebody holds it, and if not `alone` only if others are queued, with *rest who is left;
- * and to go on with what such a one was told.
- */
+/* What a condition needs of its mutex (api/cond.c).  The caller waits next: */
 void hd_mutex_unlock_to_wait(struct hd_mutex *m);
-bool hd_mutex_adopt(struct hd_mutex *m, struct hd_waiter *w, bool alone, struct hd_waiter **rest);
+/*
+ * Queue w, and of those linked after it the first whose elem is m, too; *rest is who is
+ * left.  False: nobody holds it, or, if they are to be behind others, none is queued.
+ */
+bool hd_mutex_adopt(struct hd_mutex *m, struct hd_waiter *w, bool behind, struct hd_waiter **rest);
+/* By one who was queued so, and was told res: until it is his. */
 void hd_mutex_lock_moved(struct hd_mutex *m, int res);
 
 #endif

@@ -142,6 +142,14 @@ void hd_event_finish_outside(struct hd_event *ev, int32_t res)
 		hd_futex_wake(word, 1);		/* it may have gone: then nobody is woken */
 }
 
+/* 0 is none there, and the beginning of time here. */
+static uint64_t futex_deadline(uint64_t deadline)
+{
+	if (deadline == UINT64_MAX)
+		return 0;
+	return deadline ? deadline : 1;
+}
+
 /* The same by a thread outside. */
 static int32_t sleep_until(struct hd_event *ev, uint64_t deadline)
 {
@@ -157,9 +165,8 @@ static int32_t sleep_until(struct hd_event *ev, uint64_t deadline)
 	if (s != HD_EVENT_DONE)
 		s |= HD_EVENT_PARKED;
 	while (s != HD_EVENT_DONE) {
-		int r = hd_futex_wait(word, s, deadline == UINT64_MAX ? 0 :
-				      hd_replay ? hd_replay_real(deadline) :
-				      deadline ? deadline : 1);
+		int r = hd_futex_wait(word, s, hd_replay && deadline != UINT64_MAX ?
+				      hd_replay_real(deadline) : futex_deadline(deadline));
 
 		if (r == -ETIMEDOUT && hd_event_claim(ev)) {
 			hd_event_finish(ev, -ETIMEDOUT);
@@ -565,7 +572,7 @@ struct hd_proc *hd_poll_wait(struct hd_machine *m)
 			wait_ring(until);
 		else
 			hd_note_sleep_until(&io.note, hd_replay ? hd_clock() + 1000000 :
-					    until == UINT64_MAX ? 0 : until);
+					    futex_deadline(until));
 		look(m);
 	}
 out:

@@ -337,6 +337,44 @@ static int func_race_main(void *arg)
 	return 0;
 }
 
+static void *sleeper(void *stop)
+{
+	while (!atomic_load((_Atomic int *)stop))
+		hd_sleep(5 * US);
+	return NULL;
+}
+
+/*
+ * Armed for the beginning of time, between the poller's look and its sleep: it is not to
+ * sleep until the end of it.
+ */
+static int long_ago_main(void *arg)
+{
+	_Atomic int stop = 0;
+	struct hd_timer *t = make();
+	struct hd_fiber *f;
+
+	(void)arg;
+	EXPECT_EQ(0, hd_go(&f, sleeper, &stop));
+	for (int i = 0; i < rounds(3000); i++) {
+		for (int k = 0; k < 2000; k++) {
+			EXPECT_LE(0, hd_timer_arm(t, 0, 0));
+			EXPECT_LE(0, hd_timer_disarm(t));
+		}
+		hd_sleep(5 * US);
+	}
+	atomic_store(&stop, 1);
+	EXPECT_EQ(0, hd_join(f, NULL));
+	hd_timer_free(t);
+	return 0;
+}
+
+TEST_F(timer, long_ago)
+{
+	RUN(long_ago_main);
+	EXPECT_EQ(0, run_opt(long_ago_main, NULL, variant->procs, HD_OPT_NO_URING));
+}
+
 TEST_F(timer, functions)
 {
 	RUN(func_main);
