@@ -88,6 +88,15 @@ __attribute__((optimize("no-stack-protector"))) void fuzz_child(unsigned long wh
 
 static const struct fuzz_options *options;
 
+/* Not if that is in another PID namespace, and 0 here: kill(2) would mean our whole group. */
+static inline __attribute__((always_inline)) void signal_parent(void)
+{
+	long parent = raw(SYS_getppid, 0, 0, 0);
+
+	if (parent > 0)
+		raw(SYS_kill, parent, SIGUSR2, 0);
+}
+
 /* SPAWN's child in our memory: leaves by an exec, an end, or not as it should. */
 __attribute__((optimize("no-stack-protector"))) void fuzz_guest(unsigned long what)
 {
@@ -107,7 +116,7 @@ __attribute__((optimize("no-stack-protector"))) void fuzz_guest(unsigned long wh
 	case 4: raw(SYS_setresuid, 65534, 65534, 65534); break;
 	case 5: raw(SYS_exit, 0, 0, 0); break;
 	case 6: raw(SYS_fcntl, device, F_SETFD, 0); break;	/* the program has it, too */
-	case 7: raw(SYS_kill, raw(SYS_getppid, 0, 0, 0), SIGUSR2, 0); break;
+	case 7: signal_parent(); break;
 	case 8: raw(SYS_dup2, device, 50, 0); break;
 	case 9: raw(SYS_execve, (long)"/", (long)argv, 0); break;
 	}
