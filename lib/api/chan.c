@@ -7,7 +7,6 @@
 
 #include "api/chan.h"
 #include "api/sync.h"
-#include "core/poll.h"
 #include "core/runtime.h"
 #include "core/sched.h"
 
@@ -126,17 +125,25 @@ int hd_chan_get(struct hd_chan *c, void *elem, struct hd_fiber **wake)
 }
 
 /* Under the guard, which is released: neither is there anything to take, nor room. */
-static __attribute__((noinline)) int wait(struct hd_chan *c, void *elem, bool send,
-					  uint64_t deadline)
+HD_INLINE int wait(struct hd_chan *c, struct hd_waitq *q, void *elem, uint64_t deadline,
+		   enum hd_why why)
 {
-	struct hd_waitq *q = send ? &c->senders : &c->receivers;
 	struct hd_waiter w;
 
 	hd_waiter_init(&w, elem, true);
 	hd_waitq_push(q, &w);
 	hd_guard_unlock(&c->source.guard);
-	return hd_waiter_wait(&w, &c->source.guard, q, deadline, send ? HD_WHY_SEND : HD_WHY_RECV,
-			      c);
+	return hd_waiter_wait_here(&w, &c->source.guard, q, deadline, why, c);
+}
+
+static __attribute__((noinline)) int wait_to_send(struct hd_chan *c, void *elem, uint64_t deadline)
+{
+	return wait(c, &c->senders, elem, deadline, HD_WHY_SEND);
+}
+
+static __attribute__((noinline)) int wait_to_recv(struct hd_chan *c, void *elem, uint64_t deadline)
+{
+	return wait(c, &c->receivers, elem, deadline, HD_WHY_RECV);
 }
 
 /* Inline: what a call is known to be is not asked when it runs. */
@@ -150,7 +157,7 @@ static inline __attribute__((always_inline)) int transfer(struct hd_chan *c, voi
 	hd_guard_lock(&c->source.guard);
 	err = send ? put(c, elem, &wake) : get(c, elem, &wake);
 	if (err == -EAGAIN && deadline != NOW) {
-		err = wait(c, elem, send, deadline);
+		err = send ? wait_to_send(c, elem, deadline) : wait_to_recv(c, elem, deadline);
 	} else {
 		hd_guard_unlock(&c->source.guard);
 		if (wake)

@@ -9,17 +9,20 @@
 #include "api/group.h"
 #include "api/once.h"
 #include "core/cancel.h"
+#include "core/life.h"
 #include "core/poll.h"
 #include "core/replay.h"
 #include "core/runtime.h"
 #include "core/sched.h"
 #include "core/stack.h"
+#include "core/stock.h"
+#include "core/switch.h"
 #include "core/timer.h"
 #include "heddle/fiber.h"
 #include "heddle/group.h"
 
-static int go(struct hd_fiber **f, void *(*fn)(void *arg), void *arg,
-	      const struct hd_fiber_attr *attr)
+HD_INLINE int go(struct hd_fiber **f, void *(*fn)(void *arg), void *arg,
+		 const struct hd_fiber_attr *attr)
 {
 	struct hd_fiber *new;
 
@@ -67,7 +70,7 @@ struct join {
 	bool refused;
 };
 
-static bool join_commit(void *arg)
+HD_INLINE bool join_commit(void *arg)
 {
 	struct join *j = arg;
 	struct hd_fiber *self = j->self;
@@ -101,7 +104,7 @@ static bool has_ended(struct hd_fiber *f)
 	return atomic_load_explicit(&f->joiner, memory_order_acquire) == HD_JOIN_DONE;
 }
 
-static int wait_for_end(struct hd_fiber *f, struct hd_fiber *self)
+HD_INLINE int wait_for_end(struct hd_fiber *f, struct hd_fiber *self)
 {
 	struct join j = { .f = f, .self = self };
 

@@ -20,6 +20,7 @@
 #include "api/group.h"
 #include "api/sync.h"
 #include "core/cancel.h"
+#include "core/life.h"
 #include "core/local.h"
 #include "core/timer.h"
 #include "heddle/group.h"

@@ -16,6 +16,7 @@
  * whom he has claimed is in his call until he is finished (api/sync.h).
  */
 #include "api/sync.h"
+#include "heddle/fiber.h"
 
 #define HELD		(1u << 0)
 #define WAITED		(1u << 1)	/* the queue is not empty */

@@ -21,6 +21,7 @@
 #include "api/timer.h"
 #include "core/class.h"
 #include "core/replay.h"
+#include "core/life.h"
 #include "core/runtime.h"
 #include "heddle/fiber.h"
 

@@ -7,7 +7,7 @@
  * Who wakes a fiber is settled by one compare-and-swap, on a word that all who may
  * wake it know: the sender, the timer and now the canceller.
  *
- *   wait of an event   the fiber's `wait`: PENDING or PARKED to CLAIMED (poll.h)
+ *   wait of an event   the fiber's `wait`: PENDING or PARKED to CLAIMED (event.h)
  *   join               the joined one's `joiner`: the fiber to NONE, or to DONE by
  *                      the end of the one it joins
  *

@@ -7,6 +7,7 @@
 #include "core/fiber.h"
 #include "core/processor.h"
 #include "core/runtime.h"
+#include "core/stock.h"
 
 #define SLAB_BYTES	(1u << 18)
 #define SLAB_FIBERS	(SLAB_BYTES / sizeof(struct hd_fiber) - 1)
@@ -30,7 +31,7 @@ static struct hd_fiber *slab_fiber(struct slab *s, uint32_t i)
 }
 
 /* Fill p's cache from the pool or from fresh slab memory. */
-static bool refill(struct hd_proc *p)
+bool hd_fiber_refill(struct hd_proc *p)
 {
 	struct hd_fiber *f;
 	struct slab *s;
@@ -66,25 +67,14 @@ static bool refill(struct hd_proc *p)
 	return p->free_fibers;
 }
 
-struct hd_fiber *hd_fiber_alloc(struct hd_proc *p)
+void hd_fiber_number(struct hd_proc *p)
 {
-	struct hd_fiber *f;
-
-	if (!p->free_fibers && !refill(p))
-		return NULL;
-	f = p->free_fibers;
-	p->free_fibers = f->next;
-	p->nfree_fibers--;
-	if (p->id_next == p->id_end) {
-		p->id_next = atomic_fetch_add_explicit(&hd_rt.fiber_ids, 16, memory_order_relaxed);
-		p->id_end = p->id_next + 16;
-	}
-	f->id = p->id_next++;
-	return f;
+	p->id_next = atomic_fetch_add_explicit(&hd_rt.fiber_ids, 16, memory_order_relaxed);
+	p->id_end = p->id_next + 16;
 }
 
 /* Give half of a full cache to the others. */
-static void spill(struct hd_proc *p)
+void hd_fiber_spill(struct hd_proc *p)
 {
 	struct hd_fiber *head = p->free_fibers, *tail = head;
 
@@ -97,15 +87,6 @@ static void spill(struct hd_proc *p)
 	__atomic_store_n(&head->prev, pool.free, __ATOMIC_RELAXED);
 	pool.free = head;
 	hd_unlock(&pool.lock);
-}
-
-void hd_fiber_free(struct hd_proc *p, struct hd_fiber *f)
-{
-	atomic_store_explicit(&f->state, HD_FIBER_FREE, memory_order_relaxed);
-	f->next = p->free_fibers;
-	p->free_fibers = f;
-	if (++p->nfree_fibers >= HD_CACHE)
-		spill(p);
 }
 
 void hd_fiber_for_each(void (*fn)(struct hd_fiber *f, void *arg), void *arg)

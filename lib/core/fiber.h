@@ -88,10 +88,6 @@ static inline struct hd_machine *hd_fiber_locked(const struct hd_fiber *f)
 	return f->stack && f->stack->lock_count ? f->stack->home : NULL;
 }
 
-/* A fiber from p's cache, or NULL (ENOMEM).  Any machine may free any fiber. */
-struct hd_fiber *hd_fiber_alloc(struct hd_proc *p);
-void hd_fiber_free(struct hd_proc *p, struct hd_fiber *f);
-
 /* Call fn for every slot of every slab, in use or not.  For reports. */
 void hd_fiber_for_each(void (*fn)(struct hd_fiber *f, void *arg), void *arg);
 

@@ -4,8 +4,7 @@
 #include "core/fresh.h"
 #include "core/runtime.h"
 
-#define BATCH	64u
-#define OLDEST	32u		/* every so many pops an elder */
+#define BATCH	HD_FRESH_BATCH
 
 /*
  * The row of batches: a batch is known by its newest fiber, whose prev is the
@@ -27,8 +26,7 @@ static void set(struct hd_fiber **at, struct hd_fiber *batch)
 	__atomic_store_n(at, batch, __ATOMIC_RELAXED);
 }
 
-/* The pile is full: it becomes the newest batch. */
-static void close_pile(struct hd_fresh *q)
+void hd_fresh_close_pile(struct hd_fresh *q)
 {
 	set(older(q->pile), q->newest);
 	set(newer(q->pile), NULL);
@@ -65,13 +63,6 @@ static struct hd_fiber *take_oldest(struct hd_fresh *q)
 	return batch;
 }
 
-static void count(struct hd_fresh *q, uint32_t add)
-{
-	/* release: pairs with hd_fresh_count */
-	atomic_store_explicit(&q->n, atomic_load_explicit(&q->n, memory_order_relaxed) + add,
-			      memory_order_release);
-}
-
 /* By the holder. */
 static inline void lock(struct hd_fresh *q)
 {
@@ -85,15 +76,11 @@ static inline void unlock(struct hd_fresh *q)
 		hd_unlock(&q->lock);
 }
 
-void hd_fresh_push(struct hd_fresh *q, struct hd_fiber *f)
+void hd_fresh_push_locked(struct hd_fresh *q, struct hd_fiber *f)
 {
-	lock(q);
-	f->next = q->pile;
-	q->pile = f;
-	if (++q->npile == BATCH)
-		close_pile(q);
-	count(q, 1);
-	unlock(q);
+	hd_lock(&q->lock);
+	hd_fresh_put(q, f);
+	hd_unlock(&q->lock);
 }
 
 static struct hd_fiber *reversed(struct hd_fiber *list)
@@ -148,16 +135,16 @@ static struct hd_fiber *pop_newest(struct hd_fresh *q)
 	return f;
 }
 
-struct hd_fiber *hd_fresh_pop(struct hd_fresh *q)
+struct hd_fiber *hd_fresh_pop_any(struct hd_fresh *q)
 {
 	struct hd_fiber *f;
 
 	if (!atomic_load_explicit(&q->n, memory_order_relaxed))
 		return NULL;
 	lock(q);
-	f = ++q->tick % OLDEST ? pop_newest(q) : pop_elder(q);
+	f = ++q->tick % HD_FRESH_OLDEST ? pop_newest(q) : pop_elder(q);
 	if (f)
-		count(q, -1u);
+		hd_fresh_add(q, -1u);
 	unlock(q);
 	return f;
 }
@@ -192,7 +179,7 @@ static struct hd_fiber *take_some(struct hd_fresh *q, uint32_t *n)
 	} else {
 		list = cut_pile(q, n);
 	}
-	count(q, -*n);
+	hd_fresh_add(q, -*n);
 	return list;
 }
 
@@ -214,7 +201,7 @@ struct hd_fiber *hd_fresh_steal(struct hd_fresh *own, struct hd_fresh *victim, b
 		hd_bug("a thief had fibers of its own");
 	own->pile = f->next;
 	own->npile = n - 1;
-	count(own, n - 1);
+	hd_fresh_add(own, n - 1);
 	hd_unlock(&own->lock);
 	return f;
 }

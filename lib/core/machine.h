@@ -64,6 +64,21 @@ struct hd_machine {
 	struct hd_fiber *cur;		/* the fiber it runs */
 	struct hd_proc *p;		/* processor it holds, valid inside the runtime */
 	struct heddle_slot *slot;	/* what others may see and take */
+	enum hd_post post;		/* to be done by who comes next, with post_* */
+	bool own_fpenv;			/* its fiber's floating-point environment is in place */
+	struct hd_fiber *locked;	/* the fiber bound to it */
+	struct hd_class *home;		/* its thread's, until that is no more; NULL: the clean one */
+	struct hd_exceptions *exceptions;	/* its thread's, NULL: not a C++ program */
+	struct hd_status_machine *status;
+	uint64_t switches;
+	/* so far what each switch looks at: one or two cache lines */
+
+	struct hd_fiber *post_fiber;	/* post: whom it is about; its stack; */
+	struct hd_stack *post_stack;
+	bool (*post_commit)(void *arg);	/* and what publishes it */
+	void *post_arg;
+	struct hd_ctx dead;		/* a fiber's that has ended: nobody comes back to it */
+	struct hd_fiber *pending;	/* picked by a fiber that left for the scheduler */
 	bool spinning;
 	bool is_extra;			/* a foreign thread's */
 	bool bound;			/* extra: a thread has it, perhaps beyond the runtime's end */
@@ -72,23 +87,12 @@ struct hd_machine {
 	bool quit;			/* end for good, as a pthread */
 	bool leave;			/* end, as a pthread: not needed for some time */
 	bool blocked;			/* core/replay.c: listed there, by blocked_next */
-	bool own_fpenv;			/* its fiber's floating-point environment is in place */
 	bool thread_made;		/* it has a pthread; changed with the exec lock held shared */
 	bool detached;			/* and nobody is to join that */
-
-	enum hd_post post;
-	struct hd_fiber *post_fiber;
-	struct hd_stack *post_stack;
-	struct hd_fiber *pending;	/* picked by a fiber that left for the scheduler */
-	bool (*post_commit)(void *arg);
-	void *post_arg;
-	struct hd_exceptions *exceptions;	/* its thread's, NULL: not a C++ program */
 
 	bool collect;			/* polling: hd_ready puts fibers on `ready` */
 	struct hd_fiber *ready;
 
-	struct hd_fiber *locked;	/* the fiber bound to it */
-	struct hd_class *home;		/* its thread's, until that is no more; NULL: the clean one */
 	struct hd_proc *last_p;
 	struct hd_note note;		/* a processor was put in next_p, or quit */
 	struct hd_note_habit habit;	/* its own: how it waits for that, */
@@ -111,8 +115,6 @@ struct hd_machine {
 	struct hd_fiber *foreign;	/* extra: its fiber, kept between calls */
 	uint64_t generation;		/* of the runtime it belongs to */
 	uint32_t depth;			/* hd_call nesting */
-	uint64_t switches;
-	struct hd_status_machine *status;
 	struct heddle_slot own_slot;	/* where the shared page has none left */
 	struct hd_status_machine own_status;
 	HD_SAN_FIELD

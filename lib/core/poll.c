@@ -2,10 +2,8 @@
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 #include <errno.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "core/alone.h"
-#include "core/cancel.h"
 #include "core/poll.h"
 #include "core/replay.h"
 #include "core/runtime.h"
@@ -33,173 +31,6 @@ static struct {
 	_Atomic uint64_t wait_until;	/* the poller's deadline */
 	struct hd_note note;		/* wakes a poller without ring */
 } io;
-
-/* ---- events ------------------------------------------------------------- */
-
-bool hd_event_fire(struct hd_event *ev, int32_t res)
-{
-	struct hd_fiber *f;
-
-	if (!hd_event_claim(ev))
-		return false;
-	f = hd_event_finish(ev, res);
-	if (f)
-		hd_ready(f);
-	return true;
-}
-
-/* PENDING to PARKED, keeping a claim in progress; false if it has happened. */
-static bool event_commit(void *arg)
-{
-	struct hd_event *ev = arg;
-	struct hd_fiber *f = ev->fiber;
-	_Atomic uint32_t *word = ev->word;
-	uint32_t s = atomic_load_explicit(word, memory_order_acquire);
-
-	do {
-		if (s == HD_EVENT_DONE)
-			return false;
-		/*
-		 * release: the saved context is seen by whoever makes the fiber ready;
-		 * seq_cst, with the load below: pairs with hd_cancel_fiber
-		 */
-	} while (!atomic_compare_exchange_weak_explicit(word, &s, s | HD_EVENT_PARKED,
-							memory_order_seq_cst,
-							memory_order_acquire));
-	/* parked: from here on the event may be gone, and f anywhere but out of memory */
-	hd_cancel_check(f);
-	return true;
-}
-
-static bool event_commit_inside(void *arg)
-{
-	struct hd_event *ev = arg;
-	struct hd_fiber *f = ev->fiber;
-	uint32_t s;
-
-	if (!hd_commits_alone())
-		return event_commit(arg);
-	s = atomic_load_explicit(ev->word, memory_order_relaxed);
-	if (s == HD_EVENT_DONE)
-		return false;
-	/* release: as in event_commit, for whom there will be by then */
-	atomic_store_explicit(ev->word, s | HD_EVENT_PARKED, memory_order_release);
-	hd_cancel_check(f);
-	return true;
-}
-
-int32_t hd_event_wait_inside(struct hd_event *ev, enum hd_why why, const void *what)
-{
-	if (!hd_event_fired(ev))
-		hd_park(event_commit_inside, ev, why, what);
-	return ev->res;
-}
-
-int32_t hd_event_wait(struct hd_event *ev, enum hd_why why, const void *what)
-{
-	if (!hd_event_fired(ev))
-		hd_park(event_commit, ev, why, what);
-	return ev->res;
-}
-
-void hd_event_drop(struct hd_event *ev)
-{
-	if (hd_event_claim(ev))
-		hd_event_finish(ev, 0);
-	else
-		hd_event_wait(ev, HD_WHY_NONE, NULL);	/* cancelled: by somebody who is at it */
-}
-
-void hd_event_init_polled(struct hd_event *ev, int eventfd)
-{
-	struct hd_machine *m = hd_this_machine();
-	struct hd_fiber *f = m ? m->cur : NULL;
-
-	ev->fiber = NULL;
-	ev->res = eventfd;
-	ev->word = &ev->state;
-	if (f && !f->cancel_off) {
-		ev->word = &f->wait;
-		atomic_store_explicit(&f->at, (uintptr_t)ev | HD_AT_EVENT, memory_order_relaxed);
-	}
-	/* seq_cst: who claims it finds it complete; before `cancelled` (hd_cancel_fiber) */
-	atomic_store(ev->word, HD_EVENT_PENDING | HD_EVENT_POLLED);
-	if (ev->word != &ev->state)
-		hd_cancel_check(f);
-}
-
-void hd_event_finish_outside(struct hd_event *ev, int32_t res)
-{
-	_Atomic uint32_t *word = ev->word;
-	int eventfd = ev->res;
-
-	ev->res = res;
-	/* relaxed: set before others knew of the event.  Before DONE, as it is closed then. */
-	if (atomic_load_explicit(word, memory_order_relaxed) & HD_EVENT_POLLED)
-		eventfd_write(eventfd, 1);
-	/* release: res before DONE, pairs with the acquires in sleep_until */
-	if (atomic_exchange_explicit(word, HD_EVENT_DONE, memory_order_acq_rel) & HD_EVENT_PARKED)
-		hd_futex_wake(word, 1);		/* it may have gone: then nobody is woken */
-}
-
-/* 0 is none there, and the beginning of time here. */
-static uint64_t futex_deadline(uint64_t deadline)
-{
-	if (deadline == UINT64_MAX)
-		return 0;
-	return deadline ? deadline : 1;
-}
-
-/* The same by a thread outside. */
-static int32_t sleep_until(struct hd_event *ev, uint64_t deadline)
-{
-	_Atomic uint32_t *word = ev->word;
-	uint32_t s = HD_EVENT_PENDING;
-
-	/* before the sleep, so that who finishes it knows; acquire: with DONE, res */
-	while (s != HD_EVENT_DONE &&
-	       !atomic_compare_exchange_strong_explicit(word, &s, s | HD_EVENT_PARKED,
-							memory_order_acquire,
-							memory_order_acquire))
-		;
-	if (s != HD_EVENT_DONE)
-		s |= HD_EVENT_PARKED;
-	while (s != HD_EVENT_DONE) {
-		int r = hd_futex_wait(word, s, hd_replay && deadline != UINT64_MAX ?
-				      hd_replay_real(deadline) : futex_deadline(deadline));
-
-		if (r == -ETIMEDOUT && hd_event_claim(ev)) {
-			hd_event_finish(ev, -ETIMEDOUT);
-			break;
-		}
-		s = atomic_load_explicit(word, memory_order_acquire);
-		/* it is being finished, so very soon; it may be claimed without a change to see */
-		if (r == -ETIMEDOUT)
-			deadline = UINT64_MAX;
-	}
-	return ev->res;
-}
-
-int32_t hd_event_wait_until(struct hd_event *ev, uint64_t deadline, enum hd_why why,
-			    const void *what)
-{
-	struct hd_timeout t;
-	int32_t res;
-	int err;
-
-	if (!ev->fiber)
-		return sleep_until(ev, deadline);
-	if (deadline == UINT64_MAX)
-		return hd_event_wait(ev, why, what);
-	t.at = 0;
-	err = hd_timer_add(&t, deadline, ev);
-	if (err && hd_event_claim(ev))
-		hd_event_finish(ev, err);
-	res = hd_event_wait(ev, why, what);
-	if (!err)
-		hd_timer_del(&t);
-	return res;
-}
 
 /* ---- the ring ----------------------------------------------------------- */
 
@@ -572,7 +403,7 @@ struct hd_proc *hd_poll_wait(struct hd_machine *m)
 			wait_ring(until);
 		else
 			hd_note_sleep_until(&io.note, hd_replay ? hd_clock() + 1000000 :
-					    futex_deadline(until));
+					    hd_futex_deadline(until));
 		look(m);
 	}
 out:

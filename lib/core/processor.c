@@ -30,21 +30,7 @@ static bool push_overflow(struct hd_proc *p, struct hd_fiber *f, uint32_t head, 
 	return true;
 }
 
-static inline __attribute__((always_inline)) bool push_ring(struct hd_proc *p, struct hd_fiber *f)
-{
-	/* acquire: pairs with the thieves' release of head: their reads are done */
-	uint32_t head = atomic_load_explicit(&p->head, acquire);
-	uint32_t tail = atomic_load_explicit(&p->tail, relaxed);
-
-	if (__builtin_expect(tail - head >= HD_RING, 0))
-		return false;
-	atomic_store_explicit(&p->ring[tail % HD_RING], f, relaxed);
-	/* release: pairs with the thieves' acquire of tail */
-	atomic_store_explicit(&p->tail, tail + 1, release);
-	return true;
-}
-
-static __attribute__((noinline)) void push_full(struct hd_proc *p, struct hd_fiber *f)
+void hd_proc_push_full(struct hd_proc *p, struct hd_fiber *f)
 {
 	do {
 		uint32_t head = atomic_load_explicit(&p->head, acquire);
@@ -52,34 +38,7 @@ static __attribute__((noinline)) void push_full(struct hd_proc *p, struct hd_fib
 
 		if (tail - head >= HD_RING && push_overflow(p, f, head, tail))
 			return;
-	} while (!push_ring(p, f));
-}
-
-void hd_proc_push(struct hd_proc *p, struct hd_fiber *f)
-{
-	if (!push_ring(p, f))
-		push_full(p, f);
-}
-
-static inline __attribute__((always_inline)) struct hd_fiber *pop_ring(struct hd_proc *p)
-{
-	uint32_t head = atomic_load_explicit(&p->head, acquire);
-
-	for (;;) {
-		struct hd_fiber *f;
-
-		if (head == atomic_load_explicit(&p->tail, relaxed))
-			return NULL;
-		f = atomic_load_explicit(&p->ring[head % HD_RING], relaxed);
-		if (p->alone) {
-			atomic_store_explicit(&p->head, head + 1, relaxed);
-			return f;
-		}
-		/* release: the slot is read before it may be pushed to again */
-		if (atomic_compare_exchange_weak_explicit(&p->head, &head, head + 1, release,
-							  acquire))
-			return f;
-	}
+	} while (!hd_proc_push_ring(p, f));
 }
 
 struct hd_fiber *hd_proc_pop_global(struct hd_proc *p)
@@ -89,24 +48,21 @@ struct hd_fiber *hd_proc_pop_global(struct hd_proc *p)
 	return f ? f : hd_proc_pop_own(p);
 }
 
-struct hd_fiber *hd_proc_pop_queue(struct hd_proc *p)
+struct hd_fiber *hd_proc_pop_turns(struct hd_proc *p)
 {
 	struct hd_fiber *f;
 
-	p->next_streak = 0;
 	/*
 	 * Started and never-run fibers take turns, so neither starves the other.
 	 * Turns of their own, not the tick's: who starts a fiber and waits for
 	 * it uses two ticks, of which the ring's would always be `next`'s.
 	 */
 	p->ring_turn = !p->ring_turn;
-	if (p->ring_turn && (f = pop_ring(p)))
+	if (p->ring_turn && (f = hd_proc_pop_ring(p)))
 		return f;
-	if (hd_fresh_count(&p->fresh) && (f = hd_fresh_pop(&p->fresh)))
-		return f;
-	if (!p->ring_turn && (f = pop_ring(p)))
-		return f;
-	return hd_proc_take_next(p);
+	/* a thief may have been there since it was counted */
+	f = hd_fresh_pop(&p->fresh);
+	return f ? f : hd_proc_pop_ring(p);
 }
 
 /* Half of victim's ring to p's, which is empty; one is returned. */

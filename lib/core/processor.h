@@ -15,6 +15,7 @@
 
 #include "core/fiber.h"
 #include "core/fresh.h"
+#include "ground/compiler.h"
 #include "ground/futex.h"
 
 #define HD_RING		256u		/* a power of two */
@@ -30,7 +31,8 @@ struct hd_proc {
 	struct hd_machine *m;		/* its holder; NULL: idle */
 	uint32_t next_streak;
 	bool ring_turn, late_turn;
-	bool alone;			/* the only one: nobody steals (hd_proc_set_alone) */
+	bool alone;			/* the only one: nobody steals, nor runs what it has made
+					   ready before it leaves (hd_proc_set_alone) */
 	uint32_t rng;
 	struct hd_fiber *free_fibers;
 	uint32_t nfree_fibers;
@@ -57,29 +59,77 @@ struct hd_proc {
 	struct hd_fresh fresh __attribute__((aligned(64)));	/* fibers never run */
 };
 
-/* Queueing, by the holder. */
-void hd_proc_push(struct hd_proc *p, struct hd_fiber *f);	/* to the end */
+/* Queueing, by the holder: to the end. */
+void hd_proc_push_full(struct hd_proc *p, struct hd_fiber *f);	/* there is no room */
 
-/* To run first. */
+/* False: full. */
+HD_INLINE bool hd_proc_push_ring(struct hd_proc *p, struct hd_fiber *f)
+{
+	/* acquire: pairs with the thieves' release of head: their reads are done */
+	uint32_t head = atomic_load_explicit(&p->head, memory_order_acquire);
+	uint32_t tail = atomic_load_explicit(&p->tail, memory_order_relaxed);
+
+	if (__builtin_expect(tail - head >= HD_RING, 0))
+		return false;
+	atomic_store_explicit(&p->ring[tail % HD_RING], f, memory_order_relaxed);
+	/* release: pairs with the thieves' acquire of tail */
+	atomic_store_explicit(&p->tail, tail + 1, memory_order_release);
+	return true;
+}
+
+static inline void hd_proc_push(struct hd_proc *p, struct hd_fiber *f)
+{
+	if (!hd_proc_push_ring(p, f))
+		hd_proc_push_full(p, f);
+}
+
+HD_INLINE struct hd_fiber *hd_proc_pop_ring(struct hd_proc *p)
+{
+	uint32_t head = atomic_load_explicit(&p->head, memory_order_acquire);
+
+	for (;;) {
+		struct hd_fiber *f;
+
+		if (head == atomic_load_explicit(&p->tail, memory_order_relaxed))
+			return NULL;
+		f = atomic_load_explicit(&p->ring[head % HD_RING], memory_order_relaxed);
+		if (p->alone) {
+			atomic_store_explicit(&p->head, head + 1, memory_order_relaxed);
+			return f;
+		}
+		/* release: the slot is read before it may be pushed to again */
+		if (atomic_compare_exchange_weak_explicit(&p->head, &head, head + 1,
+							  memory_order_release,
+							  memory_order_acquire))
+			return f;
+	}
+}
+
+/* To run first.  False: there is one already. */
+HD_INLINE bool hd_proc_push_next_if_first(struct hd_proc *p, struct hd_fiber *f)
+{
+	/* thieves only take, so an empty slot stays empty */
+	if (atomic_load_explicit(&p->next, memory_order_relaxed))
+		return false;
+	/* release: f's fields are seen by a thief that takes it (acquire there) */
+	atomic_store_explicit(&p->next, f, memory_order_release);
+	return true;
+}
+
+/* Before that one. */
 static inline void hd_proc_push_next(struct hd_proc *p, struct hd_fiber *f)
 {
-	struct hd_fiber *old = atomic_load_explicit(&p->next, memory_order_relaxed);
+	struct hd_fiber *old;
 
-	/*
-	 * release: f's fields are seen by a thief that takes it (acquire there).  Thieves
-	 * only take, so an empty slot stays empty.
-	 */
-	if (__builtin_expect(!old, 1)) {
-		atomic_store_explicit(&p->next, f, memory_order_release);
+	if (__builtin_expect(hd_proc_push_next_if_first(p, f), 1))
 		return;
-	}
 	old = atomic_exchange_explicit(&p->next, f, memory_order_acq_rel);
 	if (old)
 		hd_proc_push(p, old);
 }
 
 /* By anybody; where there is but one processor, by its holder. */
-static inline struct hd_fiber *hd_proc_take_next(struct hd_proc *p)
+HD_INLINE struct hd_fiber *hd_proc_take_next(struct hd_proc *p)
 {
 	struct hd_fiber *f = atomic_load_explicit(&p->next, memory_order_relaxed);
 
@@ -93,10 +143,11 @@ static inline struct hd_fiber *hd_proc_take_next(struct hd_proc *p)
 	return atomic_exchange_explicit(&p->next, NULL, memory_order_acquire);
 }
 
-struct hd_fiber *hd_proc_pop_queue(struct hd_proc *p);	/* not `next`, if there are others */
+struct hd_fiber *hd_proc_pop_turns(struct hd_proc *p);	/* ring and fresh ones by turns */
 struct hd_fiber *hd_proc_pop_global(struct hd_proc *p);	/* the global queue first */
 
-static inline struct hd_fiber *hd_proc_pop_own(struct hd_proc *p)
+/* The next of its own, none of whose kinds starves another. */
+HD_INLINE struct hd_fiber *hd_proc_pop_own(struct hd_proc *p)
 {
 	struct hd_fiber *f;
 
@@ -104,7 +155,9 @@ static inline struct hd_fiber *hd_proc_pop_own(struct hd_proc *p)
 		p->next_streak++;
 		return f;
 	}
-	return hd_proc_pop_queue(p);
+	p->next_streak = 0;
+	f = hd_fresh_count(&p->fresh) ? hd_proc_pop_turns(p) : hd_proc_pop_ring(p);
+	return f ? f : hd_proc_take_next(p);
 }
 
 /* By the holder, for each fiber it takes; no atomic addition, as nobody else writes it. */
@@ -116,7 +169,17 @@ static inline uint32_t hd_proc_tick(struct hd_proc *p)
 	return tick;
 }
 
-/* By its holder, while the world is stopped or not running yet: is it the only one? */
+/* The same for a counter that is summed by readers.  release: what was counted is seen with it. */
+static inline void hd_count_own(_Atomic uint64_t *n)
+{
+	atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1,
+			      memory_order_release);
+}
+
+/*
+ * By its holder, while the world is stopped or not running yet: is it the only one?  Not with
+ * a seed, which may have another run where one fiber is about to leave.
+ */
 static inline void hd_proc_set_alone(struct hd_proc *p, bool alone)
 {
 	p->alone = alone;

@@ -80,7 +80,7 @@ int hd_set_processors(unsigned int n)
 		grow(n);
 	/* release: the monitor, whom a stopped world does not stop, finds them begun (hd_nprocs) */
 	atomic_store_explicit(&hd_rt.nprocs, n, memory_order_release);
-	hd_proc_set_alone(&hd_rt.procs[0], n == 1);
+	hd_proc_set_alone(&hd_rt.procs[0], n == 1 && !hd_replay);
 	hd_alone_begin();
 	/* hands on all but ours: those that are new as those that were stopped */
 	hd_world_start();

@@ -15,6 +15,7 @@
 #include "core/extra.h"
 #include "core/monitor.h"
 #include "core/overflow.h"
+#include "core/life.h"
 #include "core/poll.h"
 #include "core/replay.h"
 #include "core/runtime.h"
@@ -137,7 +138,7 @@ static int make_procs(uint32_t n)
 		if (i)
 			hd_idle_put(&hd_rt.procs[i]);
 	}
-	hd_proc_set_alone(&hd_rt.procs[0], n == 1);
+	hd_proc_set_alone(&hd_rt.procs[0], n == 1 && !hd_replay);
 	if (hd_replay)
 		hd_replay_start(&hd_rt.procs[0]);
 	return 0;

@@ -19,16 +19,6 @@
 
 #include "core/fiber.h"
 #include "core/machine.h"
-#include "heddle/fiber.h"
-
-/*
- * Park the calling fiber.  commit runs once the fiber's context is saved and
- * publishes it (releases the guard of the queue it is on): from then on
- * whoever finds it may call hd_ready.  If commit answers false the fiber does
- * not wait.  Called and returning inside the runtime, perhaps on another
- * machine.
- */
-void hd_park(bool (*commit)(void *arg), void *arg, enum hd_why why, const void *what);
 
 /* f, parked and claimed by the caller, may run again.  From any thread of the process. */
 void hd_ready(struct hd_fiber *f);
@@ -52,9 +42,7 @@ static inline void hd_ready_all(struct hd_fiber *list)
 	}
 }
 
-/* To the end of the queue. */
-void hd_yield_inside(void);
-/* The same at the end of a slice: behind those in the global queue, too. */
+/* hd_yield_inside (switch.h) at the end of a slice: behind those in the global queue, too. */
 void hd_yield_slice(void);
 /* The same for a fiber whose machine is dirty: it goes on elsewhere. */
 void hd_yield_away(void);
@@ -65,23 +53,7 @@ void hd_yield_away(void);
 bool hd_fiber_lend_fpenv(struct hd_machine *m);
 void hd_fiber_take_fpenv(struct hd_machine *m);
 
-/* First code of a fiber's context and last. */
-void hd_fiber_entry(void *machine);
-void hd_fiber_end(void *ret) __attribute__((noreturn));
-
-/*
- * A new fiber, in no queue yet, on that stack, where its name is kept, or (NULL)
- * one from the pool when it needs it; one with these attributes (NULL: none).
- * launch: into the holder's queue of fresh ones.
- */
-struct hd_fiber *hd_fiber_make(void *(*fn)(void *arg), void *arg, uint32_t flags,
-			       const char *name, struct hd_stack *stack);
-struct hd_fiber *hd_fiber_new(void *(*fn)(void *arg), void *arg, uint32_t flags,
-			      const struct hd_fiber_attr *attr);
-void hd_fiber_launch(struct hd_fiber *f);
-/* The same from any thread of the process, of one made from a stock that no machine holds. */
-struct hd_fiber *hd_fiber_make_from(struct hd_proc *stock, void *(*fn)(void *arg), void *arg,
-				    struct hd_class *c);
+/* f, made, into a queue as one that may run.  From any thread of the process. */
 void hd_fiber_start(struct hd_fiber *f);
 
 /* The machine's loop, on its own stack; returns when it is to end: m->quit or m->dirty. */

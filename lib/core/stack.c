@@ -9,6 +9,7 @@
 #include "core/processor.h"
 #include "core/sanitize.h"
 #include "core/stack.h"
+#include "core/stock.h"
 #include "ground/futex.h"
 
 #ifndef MADV_GUARD_INSTALL
@@ -135,7 +136,7 @@ static bool add_region(void)
 	return true;
 }
 
-static struct hd_stack *pool_get(void)
+struct hd_stack *hd_stack_pool_get(void)
 {
 	struct hd_stack *s;
 
@@ -154,19 +155,7 @@ static struct hd_stack *pool_get(void)
 	return s;
 }
 
-struct hd_stack *hd_stack_get(struct hd_proc *p)
-{
-	struct hd_stack *s;
-
-	if (!p || !p->free_stacks)
-		return pool_get();
-	s = p->free_stacks;
-	p->free_stacks = s->next;
-	p->nfree_stacks--;
-	return s;
-}
-
-static void spill(struct hd_proc *p)
+void hd_stack_spill(struct hd_proc *p)
 {
 	hd_lock(&pool.lock);
 	for (uint32_t i = 0; i < BATCH; i++) {
@@ -192,7 +181,7 @@ struct hd_stack *hd_stack_get_sized(struct hd_proc *p, size_t usable)
 	return s;
 }
 
-void hd_stack_put(struct hd_proc *p, struct hd_stack *s)
+void hd_stack_put_back(struct hd_proc *p, struct hd_stack *s)
 {
 	if (s->own) {
 		hd_stack_unmap(s);
@@ -209,7 +198,7 @@ void hd_stack_put(struct hd_proc *p, struct hd_stack *s)
 	s->next = p->free_stacks;
 	p->free_stacks = s;
 	if (++p->nfree_stacks >= HD_CACHE)
-		spill(p);
+		hd_stack_spill(p);
 }
 
 struct hd_stack *hd_stack_map(size_t usable)

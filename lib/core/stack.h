@@ -31,7 +31,7 @@ struct hd_stack {
 	struct hd_ctx ctx;
 	void *home;			/* lock_count: its machine, which runs nothing else;
 					   else its class of threads, NULL: the clean one */
-	const void *what;		/* it waits for, and why: written before it parks */
+	const void *what;		/* it waits for, and why: while it is WAITING */
 	uint32_t why;			/* enum hd_why */
 	uint32_t lock_count;
 	char name[16];
@@ -65,11 +65,7 @@ void hd_stack_release_all(void);
 /* In a forked child. */
 void hd_stack_forget(void);
 
-/* A stack from p's cache (p may be NULL: from the shared pool); NULL: ENOMEM. */
-struct hd_stack *hd_stack_get(struct hd_proc *p);
-void hd_stack_put(struct hd_proc *p, struct hd_stack *s);
-
-/* The same with so many usable bytes at least: one of its own if the pool's are smaller. */
+/* One with so many usable bytes at least: of its own if the pool's (stock.h) are smaller. */
 struct hd_stack *hd_stack_get_sized(struct hd_proc *p, size_t usable);
 
 /* One of its own size, for the main fiber. */

@@ -26,3 +26,9 @@ void hd_waitq_remove(struct hd_waitq *q, struct hd_waiter *w)
 	if (w->queued)
 		hd_waitq_unlink(q, w);
 }
+
+int hd_waiter_wait(struct hd_waiter *w, uint32_t *guard, struct hd_waitq *q, uint64_t deadline,
+		   enum hd_why why, const void *what)
+{
+	return hd_waiter_wait_here(w, guard, q, deadline, why, what);
+}

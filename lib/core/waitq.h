@@ -11,7 +11,7 @@
 #ifndef HEDDLE_CORE_WAITQ_H
 #define HEDDLE_CORE_WAITQ_H
 
-#include "core/poll.h"
+#include "core/event.h"
 #include "core/replay.h"
 #include "ground/futex.h"
 #include "heddle/sync.h"
@@ -37,11 +37,11 @@ void hd_guard_unlock_slow(uint32_t *guard, uint32_t was);
  */
 static inline void hd_guard_lock(uint32_t *guard)
 {
-	uint32_t free = hd_fast.zero;
+	uint32_t free;
 
 	if (hd_is_alone())
 		return;
-
+	free = hd_fast.zero;
 	/* acquire: pairs with the release in hd_guard_unlock */
 	if (__builtin_expect(!atomic_compare_exchange_strong_explicit(
 			(_Atomic uint32_t *)guard, &free, 1, memory_order_acquire,
@@ -149,8 +149,12 @@ static inline struct hd_fiber *hd_waiter_finish(struct hd_waiter *w, int res)
  * Wait, having released the guard, for a result, or -ETIMEDOUT at deadline
  * (UINT64_MAX: never), or -ECANCELED.
  */
-static inline int hd_waiter_wait(struct hd_waiter *w, uint32_t *guard, struct hd_waitq *q,
-				 uint64_t deadline, enum hd_why why, const void *what)
+int hd_waiter_wait(struct hd_waiter *w, uint32_t *guard, struct hd_waitq *q, uint64_t deadline,
+		   enum hd_why why, const void *what);
+
+/* The same, inline. */
+HD_INLINE int hd_waiter_wait_here(struct hd_waiter *w, uint32_t *guard, struct hd_waitq *q,
+				  uint64_t deadline, enum hd_why why, const void *what)
 {
 	int res;
 

@@ -5,6 +5,7 @@
 #include "core/poll.h"
 #include "core/runtime.h"
 #include "core/sched.h"
+#include "core/switch.h"
 #include "core/world.h"
 
 static _Atomic uint32_t stopper;	/* 1: a stop is on */

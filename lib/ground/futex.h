@@ -15,6 +15,14 @@
 
 #include "arch.h"
 
+/* Of a wait's deadline, for which UINT64_MAX is none and 0 the beginning of time: a futex's. */
+static inline uint64_t hd_futex_deadline(uint64_t deadline)
+{
+	if (deadline == UINT64_MAX)
+		return 0;
+	return deadline ? deadline : 1;
+}
+
 /* Wait while *word == value; deadline is CLOCK_MONOTONIC ns, 0 none.  May return early. */
 static inline int hd_futex_wait_op(_Atomic uint32_t *word, uint32_t value, uint64_t deadline,
 				   int op)

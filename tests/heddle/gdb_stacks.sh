@@ -57,7 +57,7 @@ report() { # report NUMBER NAME SECTION FUNCTION...: these functions, inner to o
 	shift 3
 	got=$(sed -n "/^== $section/,/^== /p" "$out" |
 		sed -n 's/^#[0-9]* *\(0x[0-9a-f]* in \)\?\([a-z_]*\) (.*/\2/p' |
-		grep -vxE 'hd_switch|jump|switch_away|hd_yield_inside' | tr '\n' ' ')
+		grep -vxE 'hd_switch|hd_jump|hd_switch_away|hd_switch_plainly|hd_yield_inside' | tr '\n' ' ')
 	want="$* "
 	if [ "$got" = "$want" ] && ! grep -q 'corrupt stack' "$out"; then
 		echo "ok $n gdb.$name"

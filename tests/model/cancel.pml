@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 /*
- * Who wakes a fiber: lib/core/cancel.c, with the events of lib/core/poll.c.
+ * Who wakes a fiber: lib/core/cancel.c, with the events of lib/core/event.c.
  *
  * A fiber waits twice, one wait after the other; each has an event of its own on the
  * fiber's stack.  It has a waker (a sender, say) that knows the event, as it is in a

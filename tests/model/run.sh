@@ -37,7 +37,7 @@ result() { # result STATUS WANTED NAME OUTPUT
 	else failed=$((failed + 1)); echo "not ok $n model: $3"; fi
 } >>"$T/results"
 
-[ $# -gt 0 ] || set -- execlock template select mutex cancel alone
+[ $# -gt 0 ] || set -- execlock template select mutex cancel alone leave
 for m; do
 	out=$(search "$m" 0)
 	result $? 0 "$m holds" "$out"

@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: 2026 The heddle authors */
 /*
  * Selects that share channels: lib/api/select.c, with the queues of
- * lib/core/waitq.c and the events of lib/core/poll.c.
+ * lib/core/waitq.c and the events of lib/core/event.c.
  *
  * Three fibers, two unbuffered channels.  Two select on both channels, in opposite
  * order of their cases: one to send or to receive on either, one to receive on both;
