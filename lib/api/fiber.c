@@ -70,13 +70,13 @@ struct join {
 	bool refused;
 };
 
-HD_INLINE bool join_commit(void *arg)
+HD_INLINE bool join_commit(void *arg, bool alone)
 {
 	struct join *j = arg;
 	struct hd_fiber *self = j->self;
 	uintptr_t was = HD_JOIN_NONE;
 
-	if (hd_commits_alone()) {
+	if (alone) {
 		was = atomic_load_explicit(&j->f->joiner, memory_order_relaxed);
 		if (was == HD_JOIN_NONE)
 			atomic_store_explicit(&j->f->joiner, (uintptr_t)self, memory_order_release);

@@ -21,13 +21,14 @@ bool hd_event_fire(struct hd_event *ev, int32_t res)
 }
 
 /* PENDING to PARKED, keeping a claim in progress; false if it has happened. */
-bool hd_event_commit(void *arg)
+bool hd_event_commit(void *arg, bool alone)
 {
 	struct hd_event *ev = arg;
 	struct hd_fiber *f = ev->fiber;
 	_Atomic uint32_t *word = ev->word;
 	uint32_t s = atomic_load_explicit(word, memory_order_acquire);
 
+	(void)alone;
 	do {
 		if (s == HD_EVENT_DONE)
 			return false;

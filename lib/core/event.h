@@ -157,15 +157,15 @@ static inline bool hd_event_fired(struct hd_event *ev)
  * hd_event_wait for one that only who is inside, or a thread outside, makes happen
  * (alone.h).  Inline, where a wait is to cost little.
  */
-bool hd_event_commit(void *ev);
-static inline bool hd_event_commit_inside(void *arg)
+bool hd_event_commit(void *ev, bool alone);
+static inline bool hd_event_commit_inside(void *arg, bool alone)
 {
 	struct hd_event *ev = arg;
 	struct hd_fiber *f = ev->fiber;
 	uint32_t s;
 
-	if (!hd_commits_alone())
-		return hd_event_commit(arg);
+	if (!alone)
+		return hd_event_commit(arg, alone);
 	s = atomic_load_explicit(ev->word, memory_order_relaxed);
 	if (s == HD_EVENT_DONE)
 		return false;

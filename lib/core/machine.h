@@ -50,6 +50,12 @@ enum hd_post {
 	HD_POST_EXIT,		/* free its stack */
 };
 
+/*
+ * Publishes a fiber that parks (hd_park); false: it is not to wait.  alone: nobody but the
+ * caller is at what it changes (alone.h); not for one that is locked, which has no processor.
+ */
+typedef bool hd_commit(void *arg, bool alone);
+
 /* Identity a blank keeps while it has no kernel task. */
 struct hd_blank {
 	uintptr_t sp;			/* hd_blank_leave's frame */
@@ -75,7 +81,7 @@ struct hd_machine {
 
 	struct hd_fiber *post_fiber;	/* post: whom it is about; its stack; */
 	struct hd_stack *post_stack;
-	bool (*post_commit)(void *arg);	/* and what publishes it */
+	hd_commit *post_commit;		/* and what publishes it */
 	void *post_arg;
 	struct hd_ctx dead;		/* a fiber's that has ended: nobody comes back to it */
 	struct hd_fiber *pending;	/* picked by a fiber that left for the scheduler */
@@ -135,12 +141,6 @@ static inline struct hd_class *hd_class_here(void)
 static inline bool hd_machine_is_outside(const struct hd_machine *m)
 {
 	return !m || (m->is_extra && !m->depth);
-}
-
-/* In a commit of hd_park: alone, with the processor, which a locked fiber has given up by then. */
-static inline bool hd_commits_alone(void)
-{
-	return hd_is_alone() && hd_this_machine()->p;
 }
 
 /* Enter the runtime; false: this thread is not inside.  May park, may move to another machine. */

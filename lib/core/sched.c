@@ -49,12 +49,12 @@ static void sleep_locked(struct hd_machine *m)
  * its processor on, directly to another locked fiber's machine if that is
  * next, and sleeps until one is given to it.
  */
-void hd_park_locked(struct hd_machine *m, bool (*commit)(void *arg), void *arg)
+void hd_park_locked(struct hd_machine *m, hd_commit *commit, void *arg)
 {
 	struct hd_proc *p = hd_machine_release(m);
 
 	hd_machine_set_state(m, HD_MS_LOCKED_WAIT);
-	if (!commit(arg)) {
+	if (!commit(arg, false)) {
 		hd_machine_acquire(m, p);
 		return;
 	}

@@ -48,7 +48,7 @@ void hd_switch_post(struct hd_machine *m)
 	case HD_POST_NONE:
 		break;
 	case HD_POST_PARK:
-		if (!m->post_commit(m->post_arg))
+		if (!m->post_commit(m->post_arg, hd_is_alone()))
 			hd_ready(f);
 		break;
 	case HD_POST_YIELD:

@@ -141,7 +141,7 @@ HD_INLINE struct hd_fiber *hd_pick(struct hd_proc *p)
 }
 
 /* A locked fiber waits with its thread. */
-void hd_park_locked(struct hd_machine *m, bool (*commit)(void *arg), void *arg);
+void hd_park_locked(struct hd_machine *m, hd_commit *commit, void *arg);
 
 /*
  * Park the calling fiber.  commit publishes it (releases the guard of the queue it
@@ -150,7 +150,7 @@ void hd_park_locked(struct hd_machine *m, bool (*commit)(void *arg), void *arg);
  * meanwhile, before.  If commit answers false the fiber does not wait.  Called and
  * returning inside the runtime, perhaps on another machine.
  */
-HD_INLINE void hd_park(bool (*commit)(void *arg), void *arg, enum hd_why why, const void *what)
+HD_INLINE void hd_park(hd_commit *commit, void *arg, enum hd_why why, const void *what)
 {
 	struct hd_machine *m = hd_this_machine();
 	struct hd_fiber *f = m->cur;
@@ -167,7 +167,7 @@ HD_INLINE void hd_park(bool (*commit)(void *arg), void *arg, enum hd_why why, co
 		m->post_fiber = f;
 		m->post_commit = commit;
 		m->post_arg = arg;
-	} else if (!commit(arg)) {
+	} else if (!commit(arg, hd_is_alone())) {
 		goto runs;
 	}
 	hd_switch_away(m, &f->stack->ctx, HD_SAN(f->stack), hd_pick(m->p));
