@@ -41,7 +41,7 @@ static void be_of_class(struct hd_fiber *f, struct hd_class *c)
 struct hd_fiber *hd_fiber_make_from(struct hd_proc *stock, void *(*fn)(void *arg), void *arg,
 				    struct hd_class *c)
 {
-	struct hd_stack *stack = c ? hd_stack_get(NULL) : NULL;
+	struct hd_stack *stack = c ? hd_stack_pool_get() : NULL;
 	struct hd_fiber *f;
 
 	if (c && !stack)
@@ -50,7 +50,7 @@ struct hd_fiber *hd_fiber_make_from(struct hd_proc *stock, void *(*fn)(void *arg
 	if (f && c)
 		be_of_class(f, c);
 	else if (stack)
-		hd_stack_put(NULL, stack);
+		hd_stack_put_back(NULL, stack);
 	return f;
 }
 

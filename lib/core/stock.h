@@ -41,16 +41,17 @@ HD_INLINE void hd_fiber_free(struct hd_proc *p, struct hd_fiber *f)
 		hd_fiber_spill(p);
 }
 
+/* The rest of both; for who has no processor (p NULL) from and to what all share. */
 struct hd_stack *hd_stack_pool_get(void);
 void hd_stack_put_back(struct hd_proc *p, struct hd_stack *s);
 void hd_stack_spill(struct hd_proc *p);
 
-/* A stack from p's stock (p may be NULL: from the shared pool); NULL: ENOMEM. */
+/* A stack, or NULL (ENOMEM). */
 HD_INLINE struct hd_stack *hd_stack_get(struct hd_proc *p)
 {
 	struct hd_stack *s;
 
-	if (__builtin_expect(!p || !p->free_stacks, 0))
+	if (__builtin_expect(!p->free_stacks, 0))
 		return hd_stack_pool_get();
 	s = p->free_stacks;
 	p->free_stacks = s->next;
@@ -60,7 +61,7 @@ HD_INLINE struct hd_stack *hd_stack_get(struct hd_proc *p)
 
 HD_INLINE void hd_stack_put(struct hd_proc *p, struct hd_stack *s)
 {
-	if (__builtin_expect(!p || s->own || HD_SANITIZED, 0)) {
+	if (__builtin_expect(s->own || HD_SANITIZED, 0)) {
 		hd_stack_put_back(p, s);
 		return;
 	}
