@@ -125,8 +125,8 @@ int hd_chan_get(struct hd_chan *c, void *elem, struct hd_fiber **wake)
 }
 
 /* Under the guard, which is released: neither is there anything to take, nor room. */
-HD_INLINE int wait(struct hd_chan *c, struct hd_waitq *q, void *elem, uint64_t deadline,
-		   enum hd_why why)
+HD_INLINE int wait_in(struct hd_chan *c, struct hd_waitq *q, void *elem, uint64_t deadline,
+		      enum hd_why why)
 {
 	struct hd_waiter w;
 
@@ -138,12 +138,12 @@ HD_INLINE int wait(struct hd_chan *c, struct hd_waitq *q, void *elem, uint64_t d
 
 static __attribute__((noinline)) int wait_to_send(struct hd_chan *c, void *elem, uint64_t deadline)
 {
-	return wait(c, &c->senders, elem, deadline, HD_WHY_SEND);
+	return wait_in(c, &c->senders, elem, deadline, HD_WHY_SEND);
 }
 
 static __attribute__((noinline)) int wait_to_recv(struct hd_chan *c, void *elem, uint64_t deadline)
 {
-	return wait(c, &c->receivers, elem, deadline, HD_WHY_RECV);
+	return wait_in(c, &c->receivers, elem, deadline, HD_WHY_RECV);
 }
 
 /* Inline: what a call is known to be is not asked when it runs. */

@@ -10,7 +10,7 @@
  */
 #include "api/sync.h"
 
-static int wait(struct hd_cond *c, struct hd_mutex *m, uint64_t deadline, bool cancellable)
+static int wait_in(struct hd_cond *c, struct hd_mutex *m, uint64_t deadline, bool cancellable)
 {
 	bool inside = hd_enter();
 	struct hd_waiter w;
@@ -36,12 +36,12 @@ static int wait(struct hd_cond *c, struct hd_mutex *m, uint64_t deadline, bool c
 
 int hd_cond_wait_until(struct hd_cond *c, struct hd_mutex *m, uint64_t deadline)
 {
-	return wait(c, m, deadline, true);
+	return wait_in(c, m, deadline, true);
 }
 
 void hd_cond_wait(struct hd_cond *c, struct hd_mutex *m)
 {
-	wait(c, m, UINT64_MAX, false);
+	wait_in(c, m, UINT64_MAX, false);
 }
 
 /*

@@ -108,7 +108,7 @@ static int take_signal(void)
 }
 
 /* 0: sent.  -ESRCH: there is no such thread any more. */
-static int send(const struct job *j)
+static int send_to(const struct job *j)
 {
 	struct timespec ts = { 0, 1000000 };
 	siginfo_t info;
@@ -154,7 +154,7 @@ static int run_jobs(uint32_t first, uint32_t end, int *had)
 	int err = 0, r;
 
 	for (i = first; i < end; i++) {
-		r = send(&all.jobs[i]);
+		r = send_to(&all.jobs[i]);
 		if (r) {
 			atomic_store(&all.jobs[i].state, GONE);
 			err = err || r == -ESRCH ? err : r;
