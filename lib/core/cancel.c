@@ -33,9 +33,14 @@ static struct hd_fiber *end_wait(struct hd_fiber *f)
 
 struct hd_fiber *hd_cancel_fiber(struct hd_fiber *f)
 {
-	/* seq_cst: pairs with hd_cancel_check */
-	if (atomic_exchange_explicit(&f->cancelled, 1, memory_order_seq_cst))
+	/*
+	 * Two who both find it 0 do no harm, as one who is late does none; and an exchange of
+	 * a byte is a library's function on riscv64.
+	 */
+	if (atomic_load_explicit(&f->cancelled, memory_order_relaxed))
 		return NULL;
+	/* seq_cst, with the loads of end_wait: pairs with hd_cancel_check */
+	atomic_store_explicit(&f->cancelled, 1, memory_order_seq_cst);
 	return end_wait(f);
 }
 
