@@ -24,18 +24,20 @@
 HD_INLINE int go(struct hd_fiber **f, void *(*fn)(void *arg), void *arg,
 		 const struct hd_fiber_attr *attr)
 {
+	struct hd_machine *m;
 	struct hd_fiber *new;
 
 	if (!fn)
 		return -EINVAL;
-	if (!hd_enter())
+	m = hd_enter_here();
+	if (!m)
 		return -EPERM;
-	new = hd_fiber_new(fn, arg, f ? 0 : HD_FIBER_DETACHED, attr);
+	new = hd_fiber_new(m, fn, arg, f ? 0 : HD_FIBER_DETACHED, attr);
 	if (f && new)
 		*f = new;
 	if (new)
-		hd_fiber_launch(new);
-	hd_leave();
+		hd_fiber_launch(m->p, new);
+	hd_leave_here(m);
 	return new ? 0 : -ENOMEM;
 }
 
@@ -62,7 +64,7 @@ int hd_go_attr(struct hd_fiber **f, void *(*fn)(void *arg), void *arg,
 
 int hd_go(struct hd_fiber **f, void *(*fn)(void *arg), void *arg)
 {
-	return go(f, fn, arg, NULL);
+	return f ? go(f, fn, arg, NULL) : go(NULL, fn, arg, NULL);	/* each with what it is not asked */
 }
 
 struct join {
@@ -104,7 +106,7 @@ static bool has_ended(struct hd_fiber *f)
 	return atomic_load_explicit(&f->joiner, memory_order_acquire) == HD_JOIN_DONE;
 }
 
-HD_INLINE int wait_for_end(struct hd_fiber *f, struct hd_fiber *self)
+HD_INLINE int wait_for_end(struct hd_machine **m, struct hd_fiber *f, struct hd_fiber *self)
 {
 	struct join j = { .f = f, .self = self };
 
@@ -112,7 +114,7 @@ HD_INLINE int wait_for_end(struct hd_fiber *f, struct hd_fiber *self)
 	atomic_store_explicit(&self->at, self->cancel_off ? 0 : (uintptr_t)f,
 			      memory_order_relaxed);
 	do {
-		hd_park(join_commit, &j, HD_WHY_JOIN, f);
+		*m = hd_park(*m, join_commit, &j, HD_WHY_JOIN, f);
 		if (has_ended(f))
 			return 0;
 		if (j.refused)
@@ -124,24 +126,26 @@ HD_INLINE int wait_for_end(struct hd_fiber *f, struct hd_fiber *self)
 
 int hd_join(struct hd_fiber *f, void **ret)
 {
+	struct hd_machine *m;
 	struct hd_fiber *self;
 	int err = 0;
 
 	if (!f)
 		return -EINVAL;
-	if (!hd_enter())
+	m = hd_enter_here();
+	if (!m)
 		return -EPERM;
-	self = hd_this_machine()->cur;
+	self = m->cur;
 	if (f == self)
 		err = -EDEADLK;
 	else if (!has_ended(f))
-		err = wait_for_end(f, self);
+		err = wait_for_end(&m, f, self);
 	if (!err) {
 		if (ret)
 			*ret = f->arg;
-		hd_fiber_free(hd_this_machine()->p, f);
+		hd_fiber_free(m->p, f);
 	}
-	hd_leave();
+	hd_leave_here(m);
 	return err;
 }
 
@@ -185,10 +189,10 @@ void hd_exit(void *ret)
 
 void hd_yield(void)
 {
-	if (!hd_enter())
-		return;
-	hd_yield_inside();
-	hd_leave();
+	struct hd_machine *m = hd_enter_here();
+
+	if (m)
+		hd_leave_here(hd_yield_inside(m));
 }
 
 int hd_sleep(uint64_t ns)
@@ -200,8 +204,7 @@ int hd_sleep(uint64_t ns)
 	if (!hd_enter())
 		return -EPERM;
 	if (!ns) {
-		hd_yield_inside();
-		hd_leave();
+		hd_leave_here(hd_yield_inside(hd_this_machine()));
 		return 0;
 	}
 	hd_event_init_cancellable(&ev);

@@ -268,6 +268,7 @@ static bool join_group(struct group *g, struct member *m)
 int hd_group_go_attr(struct hd_group *group, int (*fn)(void *arg), void *arg,
 		     const struct hd_fiber_attr *attr)
 {
+	struct hd_machine *here;
 	struct hd_fiber_attr a;
 	struct member *m;
 	int err;
@@ -284,8 +285,8 @@ int hd_group_go_attr(struct hd_group *group, int (*fn)(void *arg), void *arg,
 		return -ENOMEM;
 	m->fn = fn;
 	m->arg = arg;
-	hd_enter();
-	m->fiber = hd_fiber_new(member_main, m, HD_FIBER_DETACHED, attr ? &a : NULL);
+	here = hd_enter_here();
+	m->fiber = hd_fiber_new(here, member_main, m, HD_FIBER_DETACHED, attr ? &a : NULL);
 	if (!m->fiber) {
 		err = -ENOMEM;
 	} else {
@@ -299,9 +300,9 @@ int hd_group_go_attr(struct hd_group *group, int (*fn)(void *arg), void *arg,
 		}
 		/* if it is no member it frees m itself */
 		m = NULL;
-		hd_fiber_launch(f);
+		hd_fiber_launch(here->p, f);
 	}
-	hd_leave();
+	hd_leave_here(here);
 	free(m);
 	return err;
 }

@@ -47,7 +47,7 @@ bool hd_event_commit(void *arg, bool alone)
 int32_t hd_event_wait(struct hd_event *ev, enum hd_why why, const void *what)
 {
 	if (!hd_event_fired(ev))
-		hd_park(hd_event_commit, ev, why, what);
+		hd_park(hd_this_machine(), hd_event_commit, ev, why, what);
 	return ev->res;
 }
 

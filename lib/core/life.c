@@ -95,48 +95,17 @@ struct hd_fiber *hd_fiber_new_with(void *(*fn)(void *arg), void *arg, uint32_t f
 	return f;
 }
 
-HD_INLINE struct hd_fiber *begin(void)
+HD_END_PART void leave(struct hd_machine *m)
 {
-	hd_san_arrive(HD_SAN(hd_this_machine()), HD_SAN(hd_this_machine()->cur->stack));
-	hd_switched();
-	return hd_this_machine()->cur;
-}
-
-HD_HOT HD_END_FRAME void hd_fiber_entry(void *unused)
-{
-	struct hd_fiber *f = begin();
-
-	(void)unused;
-	hd_leave();
-	hd_fiber_end(f->fn(f->arg));
-}
-
-HD_HOT HD_END_FRAME void hd_fiber_entry_with_fpenv(void *unused)
-{
-	struct hd_fiber *f = begin();
-
-	(void)unused;
-	hd_swap_fpenv(hd_this_machine(), f);
-	hd_leave();
-	hd_fiber_end(f->fn(f->arg));
-}
-
-/* What only few have: values of local.h, and an environment that its thread gets back. */
-static HD_NOINLINE void end_more(struct hd_fiber *f)
-{
-	if (f->flags & HD_FIBER_LOCAL)
-		hd_local_end(f);
-	hd_fiber_lend_fpenv(hd_this_machine());
+	hd_leave_here(m);
 }
 
 /* Publish the result.  f may be gone when this returns. */
-static void complete(struct hd_proc *p, struct hd_fiber *f, void *ret)
+HD_END_PART void complete(struct hd_proc *p, struct hd_fiber *f, void *ret)
 {
 	uintptr_t j;
 
 	f->arg = ret;
-	if (f->flags & HD_FIBER_MAIN)
-		atomic_store(&hd_rt.main_done, 1);
 	atomic_store_explicit(&f->state, HD_FIBER_DONE, relaxed);
 	hd_count_own(&p->ended);	/* with it its start is seen (own_fibers_alive) */
 	if (hd_is_alone()) {
@@ -149,25 +118,15 @@ static void complete(struct hd_proc *p, struct hd_fiber *f, void *ret)
 	if (j == HD_JOIN_DETACHED)
 		hd_fiber_free(p, f);
 	else if (j != HD_JOIN_NONE)
-		hd_ready((struct hd_fiber *)j);
+		hd_ready_here(p, (struct hd_fiber *)j);
 }
 
-HD_HOT HD_END_FRAME void hd_fiber_end(void *ret)
+/* m's fiber, inside the runtime for the last time. */
+HD_INLINE __attribute__((noreturn)) void end_inside(struct hd_machine *m, void *ret, bool is_main)
 {
-	struct hd_machine *m;
-	struct hd_fiber *f, *next = NULL;
-	struct hd_stack *stack;
-	bool is_main;
+	struct hd_fiber *f = m->cur, *next = NULL;
+	struct hd_stack *stack = f->stack;
 
-	f = hd_this_machine()->cur;
-	if (__builtin_expect(f->flags & (HD_FIBER_LOCAL | HD_FIBER_FPENV), 0))
-		end_more(f);
-	if (!hd_enter())
-		hd_bug("a fiber ended outside the runtime");
-	m = hd_this_machine();
-	f = m->cur;
-	stack = f->stack;
-	is_main = f->flags & HD_FIBER_MAIN;
 	/* from here on f is in no queue again, and m is of the class to its own end */
 	if (__builtin_expect(m->home != NULL, 0))
 		hd_class_drop(m->home);
@@ -177,6 +136,8 @@ HD_HOT HD_END_FRAME void hd_fiber_end(void *ret)
 		m->dirty = true;
 	}
 	f->stack = NULL;
+	if (is_main)
+		atomic_store(&hd_rt.main_done, 1);
 	complete(m->p, f, ret);
 	if (!m->dirty)
 		next = hd_pick(m->p);
@@ -192,4 +153,72 @@ HD_HOT HD_END_FRAME void hd_fiber_end(void *ret)
 	}
 	hd_switch_away(m, &m->dead, NULL, next);
 	__builtin_unreachable();
+}
+
+HD_END_PART struct hd_machine *enter(void)
+{
+	struct hd_machine *m = hd_enter_here();
+
+	if (!m)
+		hd_bug("a fiber ended outside the runtime");
+	return m;
+}
+
+#define OTHERWISE	(HD_FIBER_LOCAL | HD_FIBER_FPENV | HD_FIBER_MAIN)
+
+/*
+ * The main fiber, or one with what only few have: values of local.h, and an environment
+ * that its thread gets back.
+ */
+static HD_NOINLINE HD_END_FRAME __attribute__((noreturn))
+void end_otherwise(struct hd_machine *m, void *ret)
+{
+	struct hd_fiber *f = m->cur;
+
+	leave(m);
+	if (f->flags & HD_FIBER_LOCAL)
+		hd_local_end(f);
+	hd_fiber_lend_fpenv(hd_this_machine());
+	end_inside(enter(), ret, f->flags & HD_FIBER_MAIN);
+}
+
+HD_INLINE __attribute__((noreturn)) void end(void *ret)
+{
+	struct hd_machine *m = enter();
+
+	if (__builtin_expect(m->cur->flags & OTHERWISE, 0))
+		end_otherwise(m, ret);
+	end_inside(m, ret, false);
+}
+
+HD_END_FRAME void hd_fiber_end(void *ret)
+{
+	end(ret);
+}
+
+HD_INLINE struct hd_machine *begin(void)
+{
+	hd_san_arrive(HD_SAN(hd_this_machine()), HD_SAN(hd_this_machine()->cur->stack));
+	return hd_switched();
+}
+
+HD_HOT HD_END_FRAME void hd_fiber_entry(void *unused)
+{
+	struct hd_machine *m = begin();
+	struct hd_fiber *f = m->cur;
+
+	(void)unused;
+	leave(m);
+	end(f->fn(f->arg));
+}
+
+HD_HOT HD_END_FRAME void hd_fiber_entry_with_fpenv(void *unused)
+{
+	struct hd_machine *m = begin();
+	struct hd_fiber *f = m->cur;
+
+	(void)unused;
+	hd_swap_fpenv(m, f);
+	leave(m);
+	hd_fiber_end(f->fn(f->arg));
 }

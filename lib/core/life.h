@@ -45,22 +45,18 @@ struct hd_fiber *hd_fiber_make_from(struct hd_proc *stock, void *(*fn)(void *arg
 
 struct hd_fiber *hd_fiber_new_with(void *(*fn)(void *arg), void *arg, uint32_t flags,
 				   const struct hd_fiber_attr *attr);
-/* One with these attributes (NULL: none), by a fiber inside. */
-HD_INLINE struct hd_fiber *hd_fiber_new(void *(*fn)(void *arg), void *arg, uint32_t flags,
-					const struct hd_fiber_attr *attr)
+/* One with these attributes (NULL: none), by a fiber inside, on m. */
+HD_INLINE struct hd_fiber *hd_fiber_new(struct hd_machine *m, void *(*fn)(void *arg), void *arg,
+					uint32_t flags, const struct hd_fiber_attr *attr)
 {
-	const struct hd_machine *m = hd_this_machine();
-
 	if (__builtin_expect(!attr && !m->home, 1))
 		return hd_fiber_begin(m->p, fn, arg, flags);
 	return hd_fiber_new_with(fn, arg, flags, attr);
 }
 
 /* Into the holder's queue of fresh ones. */
-HD_INLINE void hd_fiber_launch(struct hd_fiber *f)
+HD_INLINE void hd_fiber_launch(struct hd_proc *p, struct hd_fiber *f)
 {
-	struct hd_proc *p = hd_this_machine()->p;
-
 	hd_fresh_push(&p->fresh, f);
 	if (!p->alone && hd_nprocs() > 1)
 		hd_wake_proc();

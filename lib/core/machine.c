@@ -137,7 +137,7 @@ out:
 	return p;
 }
 
-bool hd_enter_slow(void)
+struct hd_machine *hd_enter_slow(void)
 {
 	struct hd_machine *m = hd_this_machine();
 	uint32_t r;
@@ -152,23 +152,23 @@ bool hd_enter_slow(void)
 		hd_cpu_relax();
 	}
 	if (r == HD_RETAKE_NONE)
-		return true;
+		return m;
 	if (r == HD_RETAKE_WANTED) {
 		if (hd_replay)
 			hd_replay_here_slow();
 		else
 			hd_yield_slice();
-		return true;
+		return hd_this_machine();
 	}
 	if (hd_machine_is_outside(m)) {
 		/* a foreign thread, outside: bound, but not in a call */
 		__atomic_store_n(&m->slot->in_runtime, 0, __ATOMIC_RELEASE);
 		hd_alone_outside();
-		return false;
+		return NULL;
 	}
 	m->p = NULL;
 	hd_wait_for_proc(m);
-	return true;
+	return hd_this_machine();
 }
 
 /* ---- starting ----------------------------------------------------------- */

@@ -32,6 +32,7 @@
 #include "core/fiber.h"
 #include "core/processor.h"
 #include "core/sanitize.h"
+#include "ground/compiler.h"
 #include "ground/futex.h"
 #include "status.h"
 
@@ -127,7 +128,7 @@ struct hd_machine {
 };
 
 extern __thread struct hd_machine *hd_tls_machine;
-extern bool hd_fence_entry;
+extern bool hd_fence_entry __attribute__((visibility("hidden")));
 
 /* The calling thread's class; NULL: the clean one, or it is none of ours. */
 static inline struct hd_class *hd_class_here(void)
@@ -143,31 +144,48 @@ static inline bool hd_machine_is_outside(const struct hd_machine *m)
 	return !m || (m->is_extra && !m->depth);
 }
 
-/* Enter the runtime; false: this thread is not inside.  May park, may move to another machine. */
-bool hd_enter_slow(void);
+/*
+ * Enter the runtime; the machine that the caller is on until it parks or yields, NULL: this
+ * thread is not inside.  May park, may move to another machine.
+ */
+struct hd_machine *hd_enter_slow(void);
 
-static inline bool hd_enter(void)
+HD_INLINE struct hd_machine *hd_enter_here(void)
 {
 	struct hd_machine *m = hd_this_machine();
+	struct heddle_slot *slot;
 
 	if (__builtin_expect(!m, 0)) {
 		hd_alone_outside();
-		return false;
+		return NULL;
 	}
-	__atomic_store_n(&m->slot->in_runtime, 1, __ATOMIC_RELAXED);
+	slot = m->slot;
+	__atomic_store_n(&slot->in_runtime, 1, __ATOMIC_RELAXED);
 	if (__builtin_expect(hd_fence_entry, 0))
 		atomic_thread_fence(memory_order_seq_cst);
 	else
 		atomic_signal_fence(memory_order_seq_cst);	/* pairs with the taker's membarrier */
-	if (__builtin_expect(__atomic_load_n(&m->slot->retake, __ATOMIC_RELAXED), 0))
+	if (__builtin_expect(__atomic_load_n(&slot->retake, __ATOMIC_RELAXED), 0))
 		return hd_enter_slow();
-	return true;
+	return m;
+}
+
+/* By who is still on m. */
+HD_INLINE void hd_leave_here(struct hd_machine *m)
+{
+	/* release: what was done to the P is seen by whoever takes it next */
+	__atomic_store_n(&m->slot->in_runtime, 0, __ATOMIC_RELEASE);
+}
+
+/* For who does not care on which; false: this thread is not inside. */
+static inline bool hd_enter(void)
+{
+	return hd_enter_here();
 }
 
 static inline void hd_leave(void)
 {
-	/* release: what was done to the P is seen by whoever takes it next */
-	__atomic_store_n(&hd_this_machine()->slot->in_runtime, 0, __ATOMIC_RELEASE);
+	hd_leave_here(hd_this_machine());
 }
 
 /* A full barrier in all threads of the process; not if hd_fence_entry is set. */

@@ -105,6 +105,13 @@ HD_INLINE struct hd_fiber *hd_proc_pop_ring(struct hd_proc *p)
 	}
 }
 
+/* By the holder, who alone could change that. */
+static inline bool hd_proc_ring_is_empty(struct hd_proc *p)
+{
+	return atomic_load_explicit(&p->head, memory_order_relaxed) ==
+	       atomic_load_explicit(&p->tail, memory_order_relaxed);
+}
+
 /* To run first.  False: there is one already. */
 HD_INLINE bool hd_proc_push_next_if_first(struct hd_proc *p, struct hd_fiber *f)
 {
@@ -156,7 +163,12 @@ HD_INLINE struct hd_fiber *hd_proc_pop_own(struct hd_proc *p)
 		return f;
 	}
 	p->next_streak = 0;
-	f = hd_fresh_count(&p->fresh) ? hd_proc_pop_turns(p) : hd_proc_pop_ring(p);
+	if (!hd_fresh_count(&p->fresh))
+		f = hd_proc_pop_ring(p);
+	else if (hd_proc_ring_is_empty(p))
+		f = hd_fresh_pop(&p->fresh);	/* NULL: a thief has been there since */
+	else
+		f = hd_proc_pop_turns(p);
 	return f ? f : hd_proc_take_next(p);
 }
 
@@ -170,7 +182,7 @@ static inline uint32_t hd_proc_tick(struct hd_proc *p)
 }
 
 /* The same for a counter that is summed by readers.  release: what was counted is seen with it. */
-static inline void hd_count_own(_Atomic uint64_t *n)
+HD_INLINE void hd_count_own(_Atomic uint64_t *n)
 {
 	atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1,
 			      memory_order_release);

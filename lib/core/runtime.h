@@ -76,7 +76,7 @@ struct hd_runtime {
 #define HD_DETOUR_REPLAY	2u	/* core/replay.h */
 #define HD_DETOUR_LATE		4u	/* the global queue is to be looked at */
 
-extern struct hd_runtime hd_rt;
+extern struct hd_runtime hd_rt __attribute__((visibility("hidden")));
 /*
  * Threads that may wake others (hd_active_dec).  Outside of hd_rt, which
  * hd_run clears: a foreign thread may be between its count and its look at

@@ -69,9 +69,11 @@ struct hd_san {
 /*
  * First and last functions of a fiber: no frame on ASan's fake stack, which goes
  * before they do, and none in TSan's call stack, as they do not return.  What they
- * call on the way to the last switch is inline, or of the same kind.
+ * call on the way to the last switch is inline, or of the same kind; but for what hands
+ * something over (HD_END_PART), which TSan is to see, and so not inline.
  */
 #define HD_END_FRAME	__attribute__((no_sanitize_address, no_sanitize_thread))
+#define HD_END_PART	static HD_NOINLINE
 
 #else
 
@@ -79,6 +81,7 @@ struct hd_san;
 #define HD_SAN_FIELD
 #define HD_SAN(x)	((struct hd_san *)NULL)
 #define HD_END_FRAME
+#define HD_END_PART	HD_INLINE
 
 #endif
 

@@ -84,7 +84,7 @@ static HD_NOINLINE void ready_elsewhere(struct hd_machine *m, struct hd_fiber *f
 		hd_active_dec_foreign();
 }
 
-static HD_NOINLINE void ready_beside_others(struct hd_proc *p, struct hd_fiber *f)
+void hd_ready_beside_others(struct hd_proc *p, struct hd_fiber *f)
 {
 	/*
 	 * Alone in the queue it will most likely run here as soon as
@@ -98,26 +98,27 @@ static HD_NOINLINE void ready_beside_others(struct hd_proc *p, struct hd_fiber *
 		hd_wake_proc();
 }
 
-/* f, which may run, into a queue. */
-HD_INLINE void enqueue(struct hd_fiber *f)
+void hd_ready(struct hd_fiber *f)
 {
 	struct hd_machine *m = hd_this_machine();
 
-	if (__builtin_expect(!m || !m->p, 0))
+	if (__builtin_expect(m && m->p, 1)) {
+		hd_ready_here(m->p, f);
+	} else {
+		atomic_store_explicit(&f->state, HD_FIBER_RUNNABLE, relaxed);
 		ready_elsewhere(m, f);
-	else if (!m->p->alone || !hd_proc_push_next_if_first(m->p, f))
-		ready_beside_others(m->p, f);
-}
-
-void hd_ready(struct hd_fiber *f)
-{
-	atomic_store_explicit(&f->state, HD_FIBER_RUNNABLE, relaxed);
-	enqueue(f);
+	}
 }
 
 void hd_fiber_start(struct hd_fiber *f)
 {
-	enqueue(f);	/* state FRESH: its stack is made when it first runs (prepare) */
+	struct hd_machine *m = hd_this_machine();
+
+	/* its state stays FRESH: its stack is made when it first runs (prepare) */
+	if (m && m->p)
+		hd_ready_beside_others(m->p, f);
+	else
+		ready_elsewhere(m, f);
 }
 
 /* Behind the others, and this thread gives its processor to them. */

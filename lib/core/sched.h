@@ -19,9 +19,19 @@
 
 #include "core/fiber.h"
 #include "core/machine.h"
+#include "core/processor.h"
 
 /* f, parked and claimed by the caller, may run again.  From any thread of the process. */
 void hd_ready(struct hd_fiber *f);
+
+/* The same, inline, by who has a processor. */
+void hd_ready_beside_others(struct hd_proc *p, struct hd_fiber *f);
+HD_INLINE void hd_ready_here(struct hd_proc *p, struct hd_fiber *f)
+{
+	atomic_store_explicit(&f->state, HD_FIBER_RUNNABLE, memory_order_relaxed);
+	if (!p->alone || !hd_proc_push_next_if_first(p, f))
+		hd_ready_beside_others(p, f);
+}
 
 /* For later, when no lock is held: add f, unless it is NULL, to a list, by next; all on it. */
 static inline void hd_ready_later(struct hd_fiber **list, struct hd_fiber *f)

@@ -22,11 +22,13 @@
 
 #include <string.h>
 
+#include "core/life.h"
 #include "core/machine.h"
 #include "core/processor.h"
 #include "core/runtime.h"
 #include "core/sanitize.h"
 #include "core/stack.h"
+#include "core/stock.h"
 #include "ground/compiler.h"
 
 /* f, started but not yet run, is to stand on s. */
@@ -48,10 +50,24 @@ static inline bool hd_prepare(struct hd_proc *p, struct hd_fiber *f)
 
 /* The same, if it is for m to run. */
 bool hd_prepare_fresh_here(struct hd_machine *m, struct hd_fiber *f);
+
+/* The most of them, on a stack that p has: true. */
+HD_INLINE bool hd_prepare_fresh_plainly(struct hd_machine *m, struct hd_fiber *f)
+{
+	struct hd_stack *s;
+
+	if (HD_SANITIZED || f->stack || m->home || !m->p->free_stacks)
+		return false;
+	s = hd_stack_get(m->p);
+	hd_stand_on(f, s);
+	hd_ctx_make(&s->ctx, hd_stack_top(s), hd_fiber_entry);
+	return true;
+}
+
 HD_INLINE bool hd_can_switch(struct hd_machine *m, struct hd_fiber *f)
 {
 	if (atomic_load_explicit(&f->state, memory_order_relaxed) == HD_FIBER_FRESH)
-		return hd_prepare_fresh_here(m, f);
+		return hd_prepare_fresh_plainly(m, f) || hd_prepare_fresh_here(m, f);
 	return f->stack->home == m->home;
 }
 
@@ -71,13 +87,14 @@ HD_INLINE void hd_now_runs(struct hd_machine *m, struct hd_fiber *f)
 /* What the one before has left to do, m->post. */
 void hd_switch_post(struct hd_machine *m);
 
-/* First thing after every switch, in the context switched to. */
-HD_INLINE void hd_switched(void)
+/* First thing after every switch, in the context switched to; the machine that is on. */
+HD_INLINE struct hd_machine *hd_switched(void)
 {
 	struct hd_machine *m = hd_this_machine();
 
 	if (m->post != HD_POST_NONE)
 		hd_switch_post(m);
+	return m;
 }
 
 /* From self, a fiber's or a machine's, to `to`.  self is NULL in a fiber that ends. */
@@ -147,12 +164,12 @@ void hd_park_locked(struct hd_machine *m, hd_commit *commit, void *arg);
  * Park the calling fiber.  commit publishes it (releases the guard of the queue it
  * is on): from then on whoever finds it may call hd_ready.  It runs once the fiber's
  * context is saved, but with one processor, where nobody else can run the fiber
- * meanwhile, before.  If commit answers false the fiber does not wait.  Called and
- * returning inside the runtime, perhaps on another machine.
+ * meanwhile, before.  If commit answers false the fiber does not wait.  Called by who is
+ * on m, inside the runtime; the machine it is on then, still inside.
  */
-HD_INLINE void hd_park(hd_commit *commit, void *arg, enum hd_why why, const void *what)
+HD_INLINE struct hd_machine *hd_park(struct hd_machine *m, hd_commit *commit, void *arg,
+				     enum hd_why why, const void *what)
 {
-	struct hd_machine *m = hd_this_machine();
 	struct hd_fiber *f = m->cur;
 
 	f->stack->why = why;
@@ -171,24 +188,23 @@ HD_INLINE void hd_park(hd_commit *commit, void *arg, enum hd_why why, const void
 		goto runs;
 	}
 	hd_switch_away(m, &f->stack->ctx, HD_SAN(f->stack), hd_pick(m->p));
-	hd_switched();
-	return;		/* RUNNING: so says who switches to it */
+	return hd_switched();	/* RUNNING: so says who switches to it */
 runs:
 	atomic_store_explicit(&f->state, HD_FIBER_RUNNING, memory_order_relaxed);
+	return m;
 }
 
 /* The caller's fiber has no next to yield to, or is locked. */
 void hd_yield_otherwise(struct hd_machine *m, struct hd_fiber *next);
 
-/* To the end of the queue. */
-HD_INLINE void hd_yield_inside(void)
+/* To the end of the queue.  By who is on m; the machine it is on then. */
+HD_INLINE struct hd_machine *hd_yield_inside(struct hd_machine *m)
 {
-	struct hd_machine *m = hd_this_machine();
 	struct hd_fiber *f = m->cur, *next = hd_pick(m->p);
 
 	if (__builtin_expect(!next || m->locked, 0)) {
 		hd_yield_otherwise(m, next);
-		return;
+		return hd_this_machine();
 	}
 	if (m->p->alone) {
 		atomic_store_explicit(&f->state, HD_FIBER_RUNNABLE, memory_order_relaxed);
@@ -198,7 +214,7 @@ HD_INLINE void hd_yield_inside(void)
 		m->post_fiber = f;
 	}
 	hd_switch_away(m, &f->stack->ctx, HD_SAN(f->stack), next);
-	hd_switched();
+	return hd_switched();
 }
 
 #endif

@@ -37,7 +37,7 @@ void hd_world_stop(void)
 	/* one stopper at a time; others keep to the queue, their processors can be taken */
 	while (!atomic_compare_exchange_strong(&stopper, &none, 1)) {
 		none = 0;
-		hd_yield_inside();
+		hd_yield_inside(hd_this_machine());
 		hd_leave();
 		sched_yield();
 		hd_enter();
