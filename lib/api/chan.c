@@ -125,50 +125,50 @@ int hd_chan_get(struct hd_chan *c, void *elem, struct hd_fiber **wake)
 }
 
 /* Under the guard, which is released: neither is there anything to take, nor room. */
-HD_INLINE int wait_in(struct hd_machine *m, struct hd_chan *c, struct hd_waitq *q, void *elem,
-		      uint64_t deadline, enum hd_why why)
+HD_INLINE int wait_in(struct hd_chan *c, struct hd_waitq *q, void *elem, uint64_t deadline,
+		      enum hd_why why)
 {
 	struct hd_waiter w;
 
-	hd_waiter_init_here(m, &w, elem, true);
+	hd_waiter_init(&w, elem, true);
 	hd_waitq_push(q, &w);
 	hd_guard_unlock(&c->source.guard);
-	return hd_waiter_wait_here(m, &w, &c->source.guard, q, deadline, why, c);
+	return hd_waiter_wait_here(&w, &c->source.guard, q, deadline, why, c);
 }
 
-static HD_NOINLINE int wait_to_send(struct hd_machine *m, struct hd_chan *c, void *elem,
-				    uint64_t deadline)
+static HD_NOINLINE int wait_to_send(struct hd_chan *c, void *elem, uint64_t deadline)
 {
-	return wait_in(m, c, &c->senders, elem, deadline, HD_WHY_SEND);
+	return wait_in(c, &c->senders, elem, deadline, HD_WHY_SEND);
 }
 
-static HD_NOINLINE int wait_to_recv(struct hd_machine *m, struct hd_chan *c, void *elem,
-				    uint64_t deadline)
+static HD_NOINLINE int wait_to_recv(struct hd_chan *c, void *elem, uint64_t deadline)
 {
-	return wait_in(m, c, &c->receivers, elem, deadline, HD_WHY_RECV);
+	return wait_in(c, &c->receivers, elem, deadline, HD_WHY_RECV);
 }
 
 /* Inline: what a call is known to be is not asked when it runs. */
 static inline __attribute__((always_inline)) int transfer(struct hd_chan *c, void *elem,
 							  bool send, uint64_t deadline)
 {
-	struct hd_machine *m = hd_enter_here();		/* NULL: a thread outside */
+	bool inside = hd_enter();
 	struct hd_fiber *wake = NULL;
+	struct hd_machine *m;
 	int err;
 
 	hd_guard_lock(&c->source.guard);
 	err = send ? put(c, elem, &wake) : get(c, elem, &wake);
 	if (err == -EAGAIN && deadline != NOW) {
-		err = send ? wait_to_send(m, c, elem, deadline) : wait_to_recv(m, c, elem, deadline);
-		hd_leave_if(m);
+		err = send ? wait_to_send(c, elem, deadline) : wait_to_recv(c, elem, deadline);
+		hd_leave_if(inside);
 		return err;
 	}
 	hd_guard_unlock(&c->source.guard);
-	if (!m) {
+	if (!inside) {
 		if (wake)
 			hd_ready(wake);
 		return err;
 	}
+	m = hd_this_machine();
 	if (wake)
 		hd_ready_here(m->p, wake);
 	hd_leave_here(m);

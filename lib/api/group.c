@@ -268,7 +268,6 @@ static bool join_group(struct group *g, struct member *m)
 int hd_group_go_attr(struct hd_group *group, int (*fn)(void *arg), void *arg,
 		     const struct hd_fiber_attr *attr)
 {
-	struct hd_machine *here;
 	struct hd_fiber_attr a;
 	struct member *m;
 	int err;
@@ -285,8 +284,7 @@ int hd_group_go_attr(struct hd_group *group, int (*fn)(void *arg), void *arg,
 		return -ENOMEM;
 	m->fn = fn;
 	m->arg = arg;
-	here = hd_enter_here();
-	m->fiber = hd_fiber_new(here, member_main, m, HD_FIBER_DETACHED, attr ? &a : NULL);
+	m->fiber = hd_fiber_new(hd_enter_here(), member_main, m, HD_FIBER_DETACHED, attr ? &a : NULL);
 	if (!m->fiber) {
 		err = -ENOMEM;
 	} else {
@@ -300,9 +298,9 @@ int hd_group_go_attr(struct hd_group *group, int (*fn)(void *arg), void *arg,
 		}
 		/* if it is no member it frees m itself */
 		m = NULL;
-		hd_fiber_launch(here->p, f);
+		hd_fiber_launch(hd_this_machine()->p, f);
 	}
-	hd_leave_here(here);
+	hd_leave();
 	free(m);
 	return err;
 }

@@ -34,26 +34,24 @@ struct hd_event {
 enum { HD_EVENT_DONE = 0, HD_EVENT_PENDING = 1, HD_EVENT_PARKED = 2, HD_EVENT_CLAIMED = 4,
        HD_EVENT_POLLED = 8 };
 
-/* One that a cancel leaves alone; m is the caller's machine, NULL: none. */
-static inline void hd_event_init_here(struct hd_event *ev, struct hd_machine *m)
+/* One that a cancel leaves alone. */
+static inline void hd_event_init(struct hd_event *ev)
 {
+	struct hd_machine *m = hd_this_machine();
+
 	ev->word = &ev->state;
 	ev->fiber = m ? m->cur : NULL;
 	atomic_store_explicit(&ev->state, HD_EVENT_PENDING, memory_order_relaxed);
 }
 
-static inline void hd_event_init(struct hd_event *ev)
-{
-	hd_event_init_here(ev, hd_this_machine());
-}
-
 /* One that ends with -ECANCELED: one at a time, and it must come to its end. */
-static inline void hd_event_init_cancellable_here(struct hd_event *ev, struct hd_machine *m)
+static inline void hd_event_init_cancellable(struct hd_event *ev)
 {
+	struct hd_machine *m = hd_this_machine();
 	struct hd_fiber *f;
 
 	if (__builtin_expect(!m || !(f = m->cur) || f->cancel_off, 0)) {
-		hd_event_init_here(ev, m);
+		hd_event_init(ev);
 		return;
 	}
 	ev->word = &f->wait;
@@ -61,11 +59,6 @@ static inline void hd_event_init_cancellable_here(struct hd_event *ev, struct hd
 	atomic_store_explicit(&f->at, (uintptr_t)ev | HD_AT_EVENT, memory_order_relaxed);
 	/* release: who claims it, finds it complete */
 	atomic_store_explicit(&f->wait, HD_EVENT_PENDING, memory_order_release);
-}
-
-static inline void hd_event_init_cancellable(struct hd_event *ev)
-{
-	hd_event_init_cancellable_here(ev, hd_this_machine());
 }
 
 /*
@@ -162,7 +155,7 @@ static inline bool hd_event_fired(struct hd_event *ev)
 
 /*
  * hd_event_wait for one that only who is inside, or a thread outside, makes happen
- * (alone.h).  Inline, where a wait is to cost little.  By who is on m.
+ * (alone.h).  Inline, where a wait is to cost little.
  */
 bool hd_event_commit(void *ev, bool alone);
 static inline bool hd_event_commit_inside(void *arg, bool alone)
@@ -182,11 +175,10 @@ static inline bool hd_event_commit_inside(void *arg, bool alone)
 	return true;
 }
 
-HD_INLINE int32_t hd_event_wait_inside(struct hd_machine *m, struct hd_event *ev,
-				       enum hd_why why, const void *what)
+HD_INLINE int32_t hd_event_wait_inside(struct hd_event *ev, enum hd_why why, const void *what)
 {
 	if (!hd_event_fired(ev))
-		hd_park(m, hd_event_commit_inside, ev, why, what);
+		hd_park(hd_this_machine(), hd_event_commit_inside, ev, why, what);
 	return ev->res;
 }
 

@@ -145,8 +145,9 @@ static inline bool hd_machine_is_outside(const struct hd_machine *m)
 }
 
 /*
- * Enter the runtime; the machine that the caller is on until it parks or yields, NULL: this
- * thread is not inside.  May park, may move to another machine.
+ * Enter the runtime; the machine that the caller is on until it parks, yields or comes to
+ * a point (core/replay.h): a guard is one, when it is taken and when it is free, and a
+ * claim.  NULL: this thread is not inside.  May park, may move to another machine.
  */
 struct hd_machine *hd_enter_slow(void);
 

@@ -53,6 +53,7 @@ static struct {
 	uint64_t last;			/* who ran last, and how often in a row */
 	uint32_t streak;
 	uint32_t held;			/* guards, by fibers inside */
+	_Atomic(struct hd_machine *) no_points;	/* whose fiber comes to none */
 	struct { uint64_t id, priority; } lowered[LOWERED];
 
 	struct hd_lock lock;		/* of what follows; a leaf */
@@ -222,7 +223,8 @@ static struct hd_fiber *at_point(void)
 {
 	struct hd_machine *m = hd_this_machine();
 
-	if (!m || !m->p || !m->cur || atomic_load_explicit(&hd_rt.stop, relaxed))
+	if (!m || !m->p || !m->cur || atomic_load_explicit(&hd_rt.stop, relaxed) ||
+	    atomic_load_explicit(&rp.no_points, relaxed) == m)
 		return NULL;
 	return m->cur;
 }
@@ -321,6 +323,17 @@ void hd_guard_unlock_slow(uint32_t *guard, uint32_t was)
 		return;
 	rp.held--;
 	hd_replay_here_slow();
+}
+
+void hd_replay_wait_for_guards_slow(void)
+{
+	while (at_point() && rp.held)
+		hd_replay_yield();
+}
+
+void hd_replay_no_points_slow(bool begin)
+{
+	atomic_store_explicit(&rp.no_points, begin ? hd_this_machine() : NULL, relaxed);
 }
 
 /* ---- time ----------------------------------------------------------------- */
@@ -598,6 +611,7 @@ void hd_replay_forget(void)
 	rp.blocked = NULL;
 	rp.waits = NULL;
 	rp.held = 0;
+	atomic_store_explicit(&rp.no_points, NULL, relaxed);
 	atomic_store(&rp.lock.word, 0);
 }
 

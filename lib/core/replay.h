@@ -83,6 +83,23 @@ static inline void hd_replay_visit(void)
 	if (__builtin_expect(hd_replay, 0))
 		hd_replay_visit_slow();
 }
+/*
+ * For who takes guards while it holds a lock that is not a guard.  The next one to be chosen
+ * may want that lock, and would keep its holder from going on: so first nobody has a guard,
+ * and then there is no point until it is over.  In this order, the lock taken in between.
+ */
+void hd_replay_wait_for_guards_slow(void);
+static inline void hd_replay_wait_for_guards(void)
+{
+	if (__builtin_expect(hd_replay, 0))
+		hd_replay_wait_for_guards_slow();
+}
+void hd_replay_no_points_slow(bool begin);
+static inline void hd_replay_no_points(bool begin)
+{
+	if (__builtin_expect(hd_replay, 0))
+		hd_replay_no_points_slow(begin);
+}
 /* The caller's fiber has nothing to do at the moment: hd_yield. */
 void hd_replay_yield(void);
 

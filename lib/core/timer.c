@@ -116,11 +116,14 @@ static int grow(void)
 
 void hd_timer_lock(void)
 {
+	hd_replay_wait_for_guards();
 	hd_lock(&timers.lock);
+	hd_replay_no_points(true);
 }
 
 void hd_timer_unlock(void)
 {
+	hd_replay_no_points(false);
 	hd_unlock(&timers.lock);
 }
 
@@ -251,7 +254,7 @@ bool hd_timer_run(uint64_t now)
 
 		if (wait)
 			hd_alone_end();
-		hd_lock(&timers.lock);
+		hd_timer_lock();
 		for (uint32_t i = 0; i < BATCH && timers.n && timers.heap[0].deadline <= now; i++) {
 			wait = !may_fire();
 			if (wait)
@@ -259,7 +262,7 @@ bool hd_timer_run(uint64_t now)
 			fire(now, &list);
 		}
 		publish();
-		hd_unlock(&timers.lock);
+		hd_timer_unlock();
 		any |= list != NULL;
 		/* without the lock: it may come to a clone, and that to the exec lock */
 		let_go(list);

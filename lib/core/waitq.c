@@ -30,5 +30,5 @@ void hd_waitq_remove(struct hd_waitq *q, struct hd_waiter *w)
 int hd_waiter_wait(struct hd_waiter *w, uint32_t *guard, struct hd_waitq *q, uint64_t deadline,
 		   enum hd_why why, const void *what)
 {
-	return hd_waiter_wait_here(hd_this_machine(), w, guard, q, deadline, why, what);
+	return hd_waiter_wait_here(w, guard, q, deadline, why, what);
 }

@@ -61,24 +61,18 @@ static inline void hd_guard_unlock(uint32_t *guard)
 		hd_guard_unlock_slow(guard, was);
 }
 
-/* For a fiber inside, on m, or a thread outside the runtime.  To be queued at once. */
-static inline void hd_waiter_init_here(struct hd_machine *m, struct hd_waiter *w, void *elem,
-				       bool cancellable)
+/* For a fiber inside, or a thread outside the runtime.  To be queued at once. */
+static inline void hd_waiter_init(struct hd_waiter *w, void *elem, bool cancellable)
 {
 	if (cancellable)
-		hd_event_init_cancellable_here(&w->ev, m);
+		hd_event_init_cancellable(&w->ev);
 	else
-		hd_event_init_here(&w->ev, m);
+		hd_event_init(&w->ev);
 	w->event = &w->ev;
 	w->won = false;
 	w->inside = false;
 	w->moved = false;
 	w->elem = elem;
-}
-
-static inline void hd_waiter_init(struct hd_waiter *w, void *elem, bool cancellable)
-{
-	hd_waiter_init_here(hd_this_machine(), w, elem, cancellable);
 }
 
 /* One of several that wait by one event. */
@@ -158,17 +152,16 @@ static inline struct hd_fiber *hd_waiter_finish(struct hd_waiter *w, int res)
 int hd_waiter_wait(struct hd_waiter *w, uint32_t *guard, struct hd_waitq *q, uint64_t deadline,
 		   enum hd_why why, const void *what);
 
-/* The same, inline, by who is on m (NULL: outside). */
-HD_INLINE int hd_waiter_wait_here(struct hd_machine *m, struct hd_waiter *w, uint32_t *guard,
-				  struct hd_waitq *q, uint64_t deadline, enum hd_why why,
-				  const void *what)
+/* The same, inline. */
+HD_INLINE int hd_waiter_wait_here(struct hd_waiter *w, uint32_t *guard, struct hd_waitq *q,
+				  uint64_t deadline, enum hd_why why, const void *what)
 {
 	int res;
 
 	if (__builtin_expect(w->ev.fiber && deadline == UINT64_MAX, 1)) {
 		/* only read by who is alone, who came after us */
 		w->inside = true;
-		res = hd_event_wait_inside(m, &w->ev, why, what);
+		res = hd_event_wait_inside(&w->ev, why, what);
 	} else {
 		res = hd_event_wait_until(&w->ev, deadline, why, what);
 	}

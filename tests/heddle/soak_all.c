@@ -2,9 +2,9 @@
 // SPDX-FileCopyrightText: 2026 The heddle authors
 /*
  * soak_all - everything at once, at random, checking itself: fibers, groups, cancels,
- * channels and select, all of heddle/sync.h, timers, pipes, locked fibers that change
- * their thread, threads outside, processes, blocking calls, changes for all threads,
- * world stops.  A second each, or SOAK_SECONDS (make soak); with as many seeds of
+ * channels and select, all of heddle/sync.h, timers, pipes, sockets, locked fibers that
+ * change their thread, classes, threads outside, processes, blocking calls, changes for all
+ * threads, world stops, processors that come and go.  A second each, or SOAK_SECONDS (make soak); with as many seeds of
  * heddle-replay(3) as SOAK_SEEDS says, without what these cannot reach.
  *
  * SOAK_SEED begins with that one.  A failure names the round's seed; in a run by a seed
@@ -44,6 +44,8 @@ static struct all {
 } *all;
 
 /* ---- what can happen --------------------------------------------------------- */
+
+#include "soak_ops.h"
 
 static void expect_counted(long n)
 {
@@ -239,31 +241,6 @@ static void op_group(uint32_t *seed)
 	CHECK(err != -EPROTO || fails);
 }
 
-static void op_sleep(uint32_t *seed)
-{
-	uint64_t ns = rnd(seed) % 60 * US, begin = hd_now();
-
-	CHECK(!hd_sleep(ns));
-	CHECK(hd_now() - begin >= ns);
-}
-
-static void op_pipe(uint32_t *seed)
-{
-	char out = (char)rnd(seed), in = (char)~out;
-	int fd[2];
-
-	if (pipe2(fd, O_CLOEXEC)) {
-		CHECK(!"a pipe");
-		return;
-	}
-	CHECK(hd_poll(fd[0], POLLIN, hd_now() + rnd(seed) % 30 * US) == -ETIMEDOUT);
-	CHECK(hd_write(fd[1], &out, 1, -1) == 1);
-	CHECK(hd_read(fd[0], &in, 1, -1) == 1);
-	CHECK(in == out);
-	close(fd[0]);
-	close(fd[1]);
-}
-
 static void *dirty(void *arg)
 {
 	unsigned long slack = 60000 + (uintptr_t)arg % 1000;
@@ -428,12 +405,15 @@ static struct op {
 	{ "mutex", op_mutex, 40 }, { "mutex, try", op_mutex_try, 20 },
 	{ "rwlock", op_rwlock, 40 }, { "semaphore", op_sem, 40 }, { "condition", op_cond, 30 },
 	{ "send", op_send, 50 }, { "select", op_select, 40 }, { "go, join", op_join, 30 },
-	{ "cancel", op_cancel, 15 }, { "group", op_group, 20 }, { "sleep", op_sleep, 20 },
-	{ "pipe", op_pipe, 15 }, { "locked, changed", op_locked, 6 }, { "clean", op_clean, 20 },
-	{ "blocking call", op_block, 10 }, { "barrier", op_barrier, 15 },
-	{ "once, wait group", op_once, 20 }, { "local", op_local, 20 },
-	{ "world stop", op_stop, 5 }, { "spawn", op_spawn, 1, true },
-	{ "all threads", op_all_threads, ALL_THREADS, true },
+	{ "cancel", op_cancel, 15 }, { "group", op_group, 20 }, { "pipe", op_pipe, 15 },
+	{ "socket", op_socket, 10 }, { "select, file", op_select_file, 10 },
+	{ "sleep", op_sleep, 20 }, { "timer", op_timer, 15 },
+	{ "timer, function", op_timer_function, 15 }, { "locked, changed", op_locked, 6 },
+	{ "clean", op_clean, 20 }, { "blocking call", op_block, 10 },
+	{ "barrier", op_barrier, 15 }, { "once, wait group", op_once, 20 },
+	{ "local", op_local, 20 }, { "world stop", op_stop, 5 },
+	{ "processors", op_processors, 4, true }, { "spawn", op_spawn, 1, true },
+	{ "class", op_class, 1, true }, { "all threads", op_all_threads, ALL_THREADS, true },
 	{ "call from outside", NULL, 0, true },
 };
 #define OPS	(sizeof(ops) / sizeof(ops[0]))
@@ -581,7 +561,7 @@ static long number(const char *name, long otherwise)
 
 static void report(struct __test_metadata *m, unsigned int rounds)
 {
-	char line[512] = "";
+	char line[1024] = "";
 
 	use_metadata(m);
 	for (size_t i = 0; i < OPS; i++)
