@@ -109,7 +109,7 @@ TEST_F(template, has_the_state_at_hd_run)
 /* ---- signals --------------------------------------------------------------------------- */
 
 static atomic_int handled, misdirected;
-static pid_t template_tid, monitor_tid;
+static _Atomic pid_t template_tid, monitor_tid;
 
 static void on_signal(int sig)
 {

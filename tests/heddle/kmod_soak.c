@@ -134,9 +134,11 @@ static void start_foreign(void)
 
 	COUNT(begun, CALLER);
 	hd_block_begin();
-	RIGHT(!pthread_create(&t, NULL, foreign, NULL));
+	errno = pthread_create(&t, NULL, foreign, NULL);
+	RIGHT(!errno);
 	COUNT(created, CALLER);
-	RIGHT(!pthread_join(t, NULL));
+	errno = pthread_join(t, NULL);
+	RIGHT(!errno);
 	hd_block_end();
 	COUNT(ended, CALLER);
 }
