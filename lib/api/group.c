@@ -284,7 +284,9 @@ int hd_group_go_attr(struct hd_group *group, int (*fn)(void *arg), void *arg,
 		return -ENOMEM;
 	m->fn = fn;
 	m->arg = arg;
-	m->fiber = hd_fiber_new(hd_enter_here(), member_main, m, HD_FIBER_DETACHED, attr ? &a : NULL);
+	hd_enter();
+	m->fiber = hd_fiber_new(hd_this_machine(), member_main, m, HD_FIBER_DETACHED,
+				attr ? &a : NULL);
 	if (!m->fiber) {
 		err = -ENOMEM;
 	} else {
