@@ -35,7 +35,11 @@ echo == running\n
 bt
 echo == parked\n
 set \$p = &hd_rt.procs[0]
+if \$p->head != \$p->tail
 set \$f = (struct hd_fiber *)\$p->ring[\$p->head % 256]
+else
+set \$f = hd_rt.global_head
+end
 set \$$pc = \$f->stack->ctx.pc
 set \$$fp = \$f->stack->ctx.fp
 set \$$sp = \$f->stack->ctx.sp
